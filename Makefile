@@ -1,0 +1,59 @@
+# make demo    the main job on images that come with the package; ends with the dashboard open
+# make test    lint, types and tests
+# make clean   forgets the demo's data and runs; make distclean forgets .venv as well
+#
+# Your own images:  make demo DATA=path/to/folder PROFILE=chest-xray
+# Another PyTorch:  make demo TORCH=torch==2.8.0   (the pinned one keeps torch and torchvision in step)
+
+PROFILE ?= brain-mri
+DATA    ?= data/phantom
+RUN     ?= runs/$(if $(filter data/phantom+brain-mri,$(DATA)+$(PROFILE)),demo,$(notdir $(DATA))-$(PROFILE))
+PORT    ?= 8501
+TORCH   ?= torch==2.13.0
+PYTHON  ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13,$(shell \
+             $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+
+ANOGAN = .venv/bin/anogan
+TOOLS  = .venv/bin/python -m
+
+.PHONY: demo test lint chromium clean distclean
+.DELETE_ON_ERROR:
+
+# Every stage is skipped when its result is there. `train --resume` goes on after a kill, or starts.
+demo: .venv/installed
+	@if [ "$(DATA)" = data/phantom ] && [ ! -e data/phantom/manifest.csv ]; then $(ANOGAN) synth data/phantom; fi
+	@[ -e "$(RUN)/detector.safetensors" ] || $(ANOGAN) train "$(DATA)" --profile "$(PROFILE)" --run "$(RUN)" --resume
+	@[ -e "$(RUN)/results/evaluation.json" ] || { \
+		$(ANOGAN) calibrate "$(RUN)" "$(DATA)" && $(ANOGAN) evaluate "$(RUN)" "$(DATA)"; }
+	@$(ANOGAN) dashboard "$(RUN)" --port $(PORT)
+
+test: .venv/installed-dev chromium lint
+	$(TOOLS) pytest
+
+lint: .venv/installed-dev
+	$(TOOLS) ruff check .
+	$(TOOLS) ruff format --check .
+	$(TOOLS) mypy
+
+# One test drives a real browser. Without one it is skipped, and pytest says so.
+chromium:
+	@command -v chromium >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update && apt-get install --yes --no-install-recommends chromium; } \
+		|| echo "chromium is missing and cannot be installed here: the browser test will be skipped"
+
+# torch is named beside the package, so that pip never looks for a newer one with gigabytes of CUDA.
+.venv/installed: pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "anogan needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	$(TOOLS) pip install "$(TORCH)" --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(TOOLS) pip install "$(TORCH)" --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf data/phantom runs/demo .pytest_cache .mypy_cache .ruff_cache
+
+distclean: clean
+	rm -rf .venv

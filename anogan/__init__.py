@@ -1,0 +1,77 @@
+"""Image anomaly detection with GANs: learn what healthy looks like, then show where a new image differs.
+
+The public names load on first use, because torch alone takes seconds to import:
+
+>>> import anogan
+>>> config = anogan.load_config("blood-smear")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anogan.calibration import Calibration
+    from anogan.config import Config, load_config, profile_names
+    from anogan.dataset import Item, ScanSet, Splits, open_dataset
+    from anogan.detector import Detector
+    from anogan.evaluation import Report, evaluate
+    from anogan.heatmap import overlay
+    from anogan.io import find_images, read_scan
+    from anogan.scan import Result, Scan
+    from anogan.training import TrainingEvent
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Calibration",
+    "Config",
+    "Detector",
+    "Item",
+    "Report",
+    "Result",
+    "Scan",
+    "ScanSet",
+    "Splits",
+    "TrainingEvent",
+    "__version__",
+    "evaluate",
+    "find_images",
+    "load_config",
+    "open_dataset",
+    "overlay",
+    "profile_names",
+    "read_scan",
+]
+
+_HOME = {
+    "Calibration": "calibration",
+    "Config": "config",
+    "Detector": "detector",
+    "Item": "dataset",
+    "Report": "evaluation",
+    "Result": "scan",
+    "Scan": "scan",
+    "ScanSet": "dataset",
+    "Splits": "dataset",
+    "TrainingEvent": "training",
+    "evaluate": "evaluation",
+    "find_images": "io",
+    "load_config": "config",
+    "open_dataset": "dataset",
+    "overlay": "heatmap",
+    "profile_names": "config",
+    "read_scan": "io",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'anogan' has no attribute {name!r}")
+    value = getattr(import_module(f"anogan.{_HOME[name]}"), name)
+    globals()[name] = value  # the next use is a plain look-up
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

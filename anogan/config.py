@@ -1,0 +1,189 @@
+"""Settings: frozen, validated, TOML in and TOML out.
+
+A *profile* is one TOML file. A scan and an ID photo differ by their profile, never by their code path.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class _Section(BaseModel):
+    """A frozen table of settings; an unknown key is an error, not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputConfig(_Section):
+    """What the network sees."""
+
+    channels: Literal[1, 3] = 1
+    size: int = Field(64, ge=32, le=512, multiple_of=16, description="side of the network's grid in pixels")
+    intensity: Literal["range", "percentile"] = Field(
+        "range",
+        description="range: the reader's [0, 1] as it is; percentile: each image's 0.5 to 99.5 percentile is stretched",
+    )
+
+
+class AugmentationConfig(_Section):
+    """Which changes leave a normal image normal. Anatomy decides, so a profile says it."""
+
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    rotate: bool = Field(False, description="turn by multiples of 90 degrees")
+    color: float = Field(0.0, ge=0, le=1, description="largest change of each color channel: stains, lamps, cameras")
+    shift: float = Field(0.06, ge=0, le=0.5, description="largest shift, as a fraction of the side")
+    brightness: float = Field(0.1, ge=0, le=1, description="largest change of brightness, in units of [-1, 1]")
+    contrast: float = Field(0.1, ge=0, le=1, description="largest relative change of contrast")
+    cutout: float = Field(0.25, ge=0, le=0.5, description="side of the square cut out for the adversarial loss")
+
+
+class NetworkConfig(_Section):
+    """Sizes of generator, discriminator and encoder."""
+
+    latent: int = Field(96, ge=2, le=1024)
+    width: int = Field(32, ge=8, le=512, description="channels at half resolution; deeper stages double it")
+
+
+class TrainingConfig(_Section):
+    """The two loops: generator against discriminator, then the encoder."""
+
+    steps: int = Field(3000, ge=1)
+    encoder_steps: int = Field(500, ge=1)
+    batch: int = Field(32, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+    adversarial_every: int = Field(
+        2, ge=1, description="steps between two adversarial updates; places are taught at every step"
+    )
+    generated_places: float = Field(0.2, ge=0, description="weight of the pixel loss on generated images and CutMix")
+    penalty: float = Field(1.0, ge=0, description="weight (gamma) of R1 and R2")
+    ema: float = Field(0.995, ge=0, lt=1, description="decay of the averaged weights")
+    snapshot_every: int = Field(250, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    holdout: float = Field(
+        0.1, gt=0, lt=0.5, description="share of training subjects kept back to standardise and fuse"
+    )
+    seed: int = Field(0, ge=0)
+
+
+class LocalFakesConfig(_Section):
+    """Synthetic local anomalies that teach the discriminator to judge places."""
+
+    smallest: float = Field(0.06, gt=0, lt=1, description="smallest blob diameter, as a fraction of the side")
+    largest: float = Field(0.5, gt=0, le=1)
+    layers: int = Field(3, ge=1, le=8, description="blobs per image: one always, each further one with probability 1/2")
+    diffuse: float = Field(0.25, ge=0, le=1, description="share of fakes that are diffuse: haze, shading, lost texture")
+    weight: float = Field(1.0, ge=0, description="weight of the per-pixel loss against the adversarial one")
+
+
+class InversionConfig(_Section):
+    """Encoder guess, then optional refinement of the latent by gradient descent."""
+
+    steps: int = Field(0, ge=0, le=500, description="0 leaves the encoder's guess as it is")
+    restarts: int = Field(1, ge=1, le=32)
+    learning_rate: float = Field(0.05, gt=0)
+    patience: int = Field(5, ge=1, description="steps without progress before an image stops early")
+
+
+class ScoringConfig(_Section):
+    """From component maps to one number."""
+
+    top: float = Field(0.01, gt=0, le=1, description="share of the fused map whose mean is the image score")
+    bank: int = Field(3000, ge=10, description="patches kept in the coreset of healthy features")
+
+
+class CalibrationConfig(_Section):
+    """The operating point."""
+
+    false_alarm_rate: float = Field(0.05, gt=0, lt=1)
+
+
+class Config(_Section):
+    """All settings of one detector."""
+
+    name: str = "custom"
+    description: str = ""
+    input: InputConfig = InputConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    local_fakes: LocalFakesConfig = LocalFakesConfig()
+    inversion: InversionConfig = InversionConfig()
+    scoring: ScoringConfig = ScoringConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+
+    def to_toml(self) -> str:
+        """Return these settings as a TOML text that `load_config` reads back unchanged."""
+        return tomli_w.dumps(self.model_dump())
+
+
+def profile_names() -> list[str]:
+    """Return the names of the profiles that come with the package, sorted."""
+    folder = resources.files("anogan") / "profiles"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_config(profile: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Config:
+    """Read a profile and apply `section.key=value` overrides.
+
+    Parameters
+    ----------
+    profile
+        The name of a profile of the package ("blood-smear") or the path of a TOML file.
+    overrides
+        Settings such as "training.steps=500"; the value is read as TOML, else taken as text.
+
+    Raises
+    ------
+    ValueError
+        The profile is unknown, is not TOML, or a setting is unknown or out of range.
+    """
+    settings = _read_profile(profile)
+    for override in overrides:
+        _apply(settings, override)
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"profile {os.fspath(profile)}: {key}: {first['msg']}, got {first['input']!r}") from None
+
+
+def _read_profile(profile: str | os.PathLike[str]) -> dict[str, Any]:
+    path = Path(profile)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ValueError(f"profile {path}: there is no such file")
+        text = path.read_text(encoding="utf-8")
+    elif (known := resources.files("anogan") / "profiles" / f"{profile}.toml").is_file():
+        text = known.read_text(encoding="utf-8")
+    else:
+        raise ValueError(f"profile {profile}: unknown; give a .toml file or one of {', '.join(profile_names())}")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"profile {path}: not valid TOML: {error}") from None
+
+
+def _apply(settings: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    *sections, last = key.strip().split(".")
+    if not separator or not last:
+        raise ValueError(f"setting {override!r}: expected section.key=value, for example training.steps=500")
+    table = settings
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"setting {override!r}: {section} is a value, not a section")
+    try:
+        table[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[last] = text.strip()

@@ -1,0 +1,164 @@
+"""What the commands share with the terminal: progress bars, and the process that serves the dashboard."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import webbrowser
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
+
+if TYPE_CHECKING:
+    from anogan.training import TrainingEvent
+
+
+class Bar:
+    """A progress bar with the remaining time; plain lines, one per tenth, where there is no terminal.
+
+    Call it with `(done, total)`; a new `title` starts a new bar below.
+    """
+
+    def __init__(self, title: str, console: Console | None = None) -> None:
+        self.title = title
+        self.console = console or Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed} of {task.total}"),
+            TextColumn("{task.fields[left]}", style="cyan"),
+            TextColumn(
+                "{task.fields[note]}", style="dim", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
+            console=self.console,
+            expand=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._start = time.monotonic()
+        self._tenth = -1
+
+    def __enter__(self) -> Bar:
+        if self.console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.console.is_terminal:
+            self._progress.stop()
+
+    def __call__(
+        self, done: int, total: int, *, title: str = "", note: str = "", seconds_left: float | None = None
+    ) -> None:
+        """Show that `done` of `total` are done; without `seconds_left` it is estimated from the pace so far."""
+        title = title or self.title
+        if title not in self._tasks:
+            self._tasks[title] = self._progress.add_task(title, total=total, left="", note="")
+            self._start, self._tenth = time.monotonic(), -1
+        if seconds_left is None and done:
+            seconds_left = (time.monotonic() - self._start) * (total - done) / done
+        left = "" if seconds_left is None or done >= total else f"{in_words(seconds_left)} left"
+        if self.console.is_terminal:
+            self._progress.update(self._tasks[title], completed=done, total=total, left=left, note=note)
+        elif (tenth := 10 * done // max(total, 1)) > self._tenth:
+            self._tenth = tenth
+            parts = [f"{title}: {done} of {total}", left, note]
+            self.console.print(", ".join(part for part in parts if part), highlight=False, soft_wrap=True)
+
+    def training(self, event: TrainingEvent) -> None:
+        """Show one event of `Detector.train`: its phase, step, losses and the time left."""
+        note = ", ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
+        self(event.step, event.steps, title=event.phase, note=note, seconds_left=event.seconds_left)
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration as people say it.
+
+    >>> in_words(42), in_words(150)
+    ('42 s', '2 min 30 s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def router() -> Path:
+    """Return the dashboard's `app.py`: inside the package in a wheel, beside it in a checkout.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    package = Path(__file__).parent
+    for path in (package / "dashboard" / "app.py", package.parent / "app.py"):
+        if path.is_file():
+            return path
+    raise ValueError(f"{package.parent}: app.py is missing; install anogan again")
+
+
+def free_port(wanted: int) -> int:
+    """Return `wanted`, or the next port on this machine that nobody listens on.
+
+    Raises
+    ------
+    ValueError
+        Twenty ports in a row are taken.
+    """
+    for port in range(wanted, min(wanted + 20, 65536)):
+        with socket.socket() as probe:
+            # As servers do; else a dashboard closed a moment ago would still hold its port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ValueError(f"port {wanted}: it and the ports after it are taken; name another with --port")
+
+
+def serve(run: Path, port: int) -> int:
+    """Serve the dashboard of a run until it is stopped, and return the exit code."""
+    port = free_port(port)
+    address = f"http://127.0.0.1:{port}"
+    options = [
+        f"--server.port={port}",
+        "--server.address=127.0.0.1",
+        "--server.headless=true",
+        "--logger.level=warning",
+    ]
+    command = [sys.executable, "-m", "streamlit", "run", str(router()), *options, "--", "--run", str(run.resolve())]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    # A dashboard that outlives the command that opened it would keep the port.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        while not _answers(f"{address}/_stcore/health"):
+            if server.poll() is not None:
+                return server.returncode
+            time.sleep(0.2)
+        print(f"the dashboard is open at {address} (Ctrl-C closes it)", flush=True)
+        if sys.stdout.isatty() and (sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")):
+            webbrowser.open(address)
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=1) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False

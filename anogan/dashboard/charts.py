@@ -1,0 +1,162 @@
+"""Plotly figures. Colors are Okabe and Ito's, safe for color-blind readers; lines also differ by dash."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+HEALTHY, ABNORMAL, THRESHOLD, CASE, INK = "#0072b2", "#d55e00", "#17252f", "#b3008f", "#43525c"
+CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a6d00", "#17252f")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+
+PLAIN_BAR = {"displayModeBar": False}
+"""Plotly settings for small figures: no tool bar."""
+
+
+def _inked(figure: go.Figure) -> go.Figure:
+    """Darken the axes' words: Streamlit's own gray is too pale to read."""
+    figure.update_xaxes(tickfont_color=INK, title_font_color=INK)
+    figure.update_yaxes(tickfont_color=INK, title_font_color=INK)
+    return figure
+
+
+def score_histogram(
+    groups: Mapping[str, Sequence[float]], threshold: float | None = None, case: float | None = None
+) -> go.Figure:
+    """Draw scores of one or two groups as histograms on common bins, with threshold and case as upright lines.
+
+    Parameters
+    ----------
+    groups
+        {name: scores}; the first is drawn in the color of healthy, the second in that of abnormal.
+    threshold, case
+        Where the lines stand, in units of the score; None draws none.
+    """
+    every = np.concatenate([np.asarray(scores, dtype=float) for scores in groups.values()] or [np.zeros(0)])
+    marks = [mark for mark in (threshold, case) if mark is not None and math.isfinite(mark)]
+    every = np.append(every[np.isfinite(every)], marks)
+    low, high = (float(every.min()), float(every.max())) if every.size else (0.0, 1.0)
+    width = (high - low) / 40 or 1.0
+    figure = go.Figure()
+    for (name, scores), color in zip(groups.items(), (HEALTHY, ABNORMAL), strict=False):
+        figure.add_histogram(
+            x=list(scores),
+            name=name,
+            marker_color=color,
+            marker_line={"color": "white", "width": 1},
+            opacity=0.75,
+            xbins={"start": low, "end": high + width, "size": width},
+            hovertemplate="score %{x}: %{y} images<extra>" + name + "</extra>",
+        )
+    if threshold is not None:
+        _upright(figure, threshold, "threshold", THRESHOLD, "dash", 1.1)
+    if case is not None and math.isfinite(case):
+        _upright(figure, case, "this case", CASE, "solid", 1.0)
+    figure.update_layout(
+        barmode="overlay",
+        height=270,
+        margin={"l": 0, "r": 8, "t": 48, "b": 0},
+        xaxis_title="score (higher = more anomalous)",
+        yaxis_title="images",
+        showlegend=len(groups) > 1,
+        legend={"orientation": "h", "y": -0.28, "x": 0},
+        hovermode="closest",
+    )
+    return _inked(figure)
+
+
+def _upright(figure: go.Figure, x: float, words: str, color: str, dash: str, height: float) -> None:
+    figure.add_vline(x=x, line_color=color, line_width=2, line_dash=dash)
+    figure.add_annotation(
+        x=x,
+        y=height,
+        yref="paper",
+        yanchor="bottom",
+        text=f"{words} {x:.2f}",
+        showarrow=False,
+        font={"color": color, "size": 13},
+    )
+
+
+def roc_curve(
+    false_alarm_rate: Sequence[float], sensitivity: Sequence[float], here: tuple[float, float], words: str
+) -> go.Figure:
+    """Draw a ROC curve and the chosen operating point (false-alarm rate, sensitivity) on it."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": "#8496a1", "dash": "dot", "width": 1}, hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=list(false_alarm_rate),
+        y=list(sensitivity),
+        mode="lines",
+        line={"color": HEALTHY, "width": 2.5, "shape": "hv"},
+        hovertemplate="false alarms %{x:.1%}<br>sensitivity %{y:.1%}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[here[0]],
+        y=[here[1]],
+        mode="markers+text",
+        text=[words],
+        textposition="middle right" if here[0] < 0.6 else "middle left",
+        textfont={"color": INK, "size": 13},
+        marker={"color": ABNORMAL, "size": 14, "line": {"color": "white", "width": 2}},
+        hovertemplate="operating point<br>false alarms %{x:.1%}<br>sensitivity %{y:.1%}<extra></extra>",
+        cliponaxis=False,
+    )
+    figure.update_layout(
+        height=400, margin={"l": 0, "r": 8, "t": 12, "b": 0}, showlegend=False, font={"size": 13},
+        xaxis={"title": "false-alarm rate (1 - specificity)", "range": [-0.02, 1.02], "tickformat": ".0%"},
+        yaxis={"title": "sensitivity", "range": [-0.02, 1.04], "tickformat": ".0%"},
+    )  # fmt: skip
+    return _inked(figure)
+
+
+def component_bars(areas: Mapping[str, float], fused: float | None) -> go.Figure:
+    """Draw the AUROC of each component as a bar, the fused score last and darker."""
+    names, values = list(areas), [float(value) for value in areas.values()]
+    if fused is not None:
+        names, values = [*names, "fused score"], [*values, fused]
+    colors = ["#7fb8d8"] * len(areas) + [HEALTHY] * (len(names) - len(areas))
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=names,
+            orientation="h",
+            marker_color=colors,
+            text=[f"{value:.3f}" for value in values],
+            textposition="outside",
+            textfont={"color": INK, "size": 13},
+            cliponaxis=False,
+            hoverinfo="skip",
+        )
+    )
+    figure.add_vline(x=0.5, line_dash="dot", line_color="#8496a1", layer="below")
+    figure.update_layout(
+        height=60 + 38 * len(names),
+        margin={"l": 0, "r": 44, "t": 4, "b": 0},
+        xaxis={"range": [0, 1], "title": "AUROC (0.5 = chance)"},
+    )
+    return _inked(figure)
+
+
+def loss_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], mark: int | None = None) -> go.Figure:
+    """Draw {name: (steps, values)}; `mark` stands as an upright line, the step of the snapshot shown."""
+    figure = go.Figure()
+    for index, (name, (steps, values)) in enumerate(curves.items()):
+        line = {"color": CURVES[index % len(CURVES)], "dash": DASHES[index % len(DASHES)], "width": 2}
+        figure.add_scatter(x=list(steps), y=list(values), mode="lines", name=name.replace("_", " "), line=line)
+    if mark is not None:
+        figure.add_vline(x=mark, line_color="#8496a1", line_dash="dot")
+    figure.update_layout(
+        height=330,
+        margin={"l": 0, "r": 8, "t": 8, "b": 0},
+        xaxis_title="step",
+        yaxis_title="loss",
+        hovermode="x unified",
+        legend={"orientation": "h", "y": -0.24, "x": 0},
+    )
+    return _inked(figure)

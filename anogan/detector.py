@@ -1,0 +1,399 @@
+"""The detector: everything frozen together; a scan in, a result out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anogan import checkpoint, provenance, training, transforms
+from anogan.calibration import Calibration
+from anogan.config import Config, load_config
+from anogan.dataset import ScanSet
+from anogan.inversion import invert, residual_maps
+from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
+from anogan.networks import Networks
+from anogan.reference import Reference
+from anogan.scan import Result, Scan
+from anogan.scoring import COMPONENTS, Fusion, smooth, top_mean
+from anogan.training import Callback, TrainingEvent
+
+FORMAT = 1
+REFERENCE_IMAGES = 1500  # enough for a Gaussian of 64 dimensions at every place; more only cost memory
+RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """What the detector computes of a batch, on the network's grid.
+
+    Attributes
+    ----------
+    components
+        (N, K, S, S), standardized.
+    fused
+        (N, S, S)
+    scores
+        (N,)
+    reconstruction
+        (N, C, S, S) in [-1, 1].
+    spread
+        (N,) in units of the score, or None without restarts.
+    """
+
+    components: Tensor
+    fused: Tensor
+    scores: Tensor
+    reconstruction: Tensor
+    spread: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A trained, frozen detector. `train` makes one, `calibrate` returns a new one with an operating point.
+
+    Attributes
+    ----------
+    config
+        The profile it was trained with.
+    calibration
+        Operating point; None until `calibrate`.
+    map_range
+        (low, high): the fixed scale of all heat maps. Low is what 95 % of healthy images nowhere exceed, high what a
+        typical local fake reaches.
+    provenance
+        Data hashes, counts, versions, seed, git revision, date.
+    """
+
+    config: Config
+    networks: Networks
+    reference: Reference
+    fusion: Fusion
+    map_range: tuple[float, float]
+    provenance: dict[str, Any]
+    calibration: Calibration | None = None
+
+    # Making one
+
+    @classmethod
+    def train(
+        cls,
+        train: ScanSet,
+        config: Config,
+        *,
+        run: Path | None = None,
+        resume: bool = False,
+        callback: Callback | None = None,
+    ) -> Detector:
+        """Train on healthy scans.
+
+        Parameters
+        ----------
+        train
+            Healthy scans. A share of their subjects (`training.holdout`) is kept back to standardize and to fuse.
+        config
+            The profile.
+        run
+            Folder for history, snapshots and the state a killed run resumes from; nothing is written without it.
+        resume
+            Go on from the state in `run`, if there is one.
+        callback
+            Told of every few steps.
+
+        Raises
+        ------
+        ValueError
+            A scan is labeled abnormal, there are too few readable ones, training diverged, or the state in `run`
+            belongs to other settings.
+        """
+        if train.labels.any():
+            raise ValueError(f"{train.name}: holds abnormal scans; training takes healthy ones only")
+        rest, holdout = train.split_by_subject(config.training.holdout, config.training.seed)
+        images, kept = _load(rest, config, least=8)
+        held, kept_holdout = _load(holdout, config, least=2)
+        detector = cls.train_images(images, held, config, run=run, resume=resume, callback=callback)
+        origin = provenance.describe(rest, kept, kept_holdout, config.training.seed)
+        return dataclasses.replace(detector, provenance=detector.provenance | origin)
+
+    @classmethod
+    def train_images(
+        cls,
+        images: Tensor,
+        holdout: Tensor,
+        config: Config,
+        *,
+        run: Path | None = None,
+        resume: bool = False,
+        callback: Callback | None = None,
+    ) -> Detector:
+        """Do what `train` does, with healthy images that are on the network's grid already.
+
+        Parameters
+        ----------
+        images, holdout
+            (N, C, S, S) and (M, C, S, S) in [-1, 1]; no subject is in both.
+        """
+        networks = training.train(images, holdout, config, run=run, resume=resume, callback=callback)
+        if callback is not None:
+            callback(TrainingEvent("reference", 0, 1, {}))
+        detector = cls.fit(networks, images, holdout, config)
+        if callback is not None:
+            callback(TrainingEvent("reference", 1, 1, {}, 0.0))
+        return detector
+
+    @classmethod
+    def fit(cls, networks: Networks, images: Tensor, held: Tensor, config: Config) -> Detector:
+        """Fit the reference to `images`, standardization and fusion to `held`; the networks stay as they are."""
+        for network in vars(networks).values():
+            network.cpu().eval()
+        seed = config.training.seed
+        torch.manual_seed(seed)
+        chosen = images[torch.randperm(len(images))[:REFERENCE_IMAGES]]
+        with torch.no_grad():
+            features = [networks.discriminator(batch).features for batch in chosen.split(64)]
+        levels = [torch.cat(level) for level in zip(*features, strict=True)]
+        reference = Reference.fit(levels, config.input.size // 4, config.scoring.bank, seed)
+        draft = cls(config, networks, reference, Fusion.even(config.input.size), (0.0, 1.0), {})
+        healthy = draft._raw(held)
+        kinds = [*LOCAL, *DIFFUSE]
+        proxies = [draft._raw(local_fakes(held, config.local_fakes, (kind,))[0]) for kind in kinds]
+        fusion = Fusion.fit(healthy, proxies, config.scoring.top)
+        normal, odd = fusion.score(healthy), torch.cat([fusion.score(maps) for maps in proxies])
+        low = float(normal.quantile(0.95))
+        high = max(float(odd.median()), low + 3.0)
+        weights = dict(zip(COMPONENTS, map(float, fusion.weights), strict=True))
+        return dataclasses.replace(draft, fusion=fusion, map_range=(low, high), provenance={"fusion": weights})
+
+    def calibrate(self, calibration: ScanSet, false_alarm_rate: float | None = None) -> Detector:
+        """Return this detector with an operating point from healthy scans untouched by training.
+
+        Raises
+        ------
+        ValueError
+            A scan is labeled abnormal, was seen in training, or there are too few scans for the rate.
+        """
+        if calibration.labels.any():
+            raise ValueError(f"{calibration.name}: holds abnormal scans; calibration takes healthy ones only")
+        images, kept = _load(calibration, self.config, least=1)
+        hashes = {provenance.file_hash(calibration.items[index].path) for index in kept}
+        seen = hashes & set(self.provenance.get("files", []))
+        if seen:
+            raise ValueError(f"{calibration.name}: {len(seen)} of its scans were used in training; calibrate on others")
+        rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
+        return self.calibrate_scores(self.maps(images).scores.numpy(), rate)
+
+    def calibrate_scores(self, scores: np.ndarray, false_alarm_rate: float) -> Detector:
+        """Return this detector with an operating point from the scores of healthy images, (n,)."""
+        return dataclasses.replace(self, calibration=Calibration.fit(scores, false_alarm_rate))
+
+    # Using one
+
+    def inspect(self, scan: Scan) -> Result:
+        """Score one scan. What cannot be judged is "not scored", with the reason."""
+        return next(self.inspect_many([scan]))
+
+    def inspect_many(self, scans: Iterable[Scan], batch: int = 32) -> Iterator[Result]:
+        """Score scans in their order, `batch` at a time."""
+        iterator = iter(scans)
+        while chunk := list(itertools.islice(iterator, batch)):
+            started = time.monotonic()
+            arrays: list[np.ndarray | str] = []
+            for scan in chunk:
+                try:
+                    arrays.append(transforms.to_network(scan, self.config.input))
+                except ValueError as error:
+                    arrays.append(str(error))
+            good = [array for array in arrays if not isinstance(array, str)]
+            maps = self.maps(torch.from_numpy(np.stack(good))) if good else None
+            seconds = (time.monotonic() - started) / len(chunk)
+            index = 0
+            for scan, array in zip(chunk, arrays, strict=True):
+                if isinstance(array, str):
+                    yield Result(scan.source, "not scored", reason=array, seconds=seconds)
+                else:
+                    assert maps is not None
+                    yield self._result(scan, maps, index, seconds)
+                    index += 1
+
+    def _result(self, scan: Scan, maps: Maps, index: int, seconds: float) -> Result:
+        score = float(maps.scores[index])
+        if not np.isfinite(score):
+            return Result(scan.source, "not scored", reason="its score is not finite", seconds=seconds)
+        shape = scan.pixels.shape[:2]
+        component_scores = top_mean(maps.components[index], self.fusion.top)
+        calibration = self.calibration
+        return Result(
+            scan.source,
+            "scored",
+            score=score,
+            p_value=None if calibration is None else calibration.p_value(score),
+            flagged=None if calibration is None else score >= calibration.threshold,
+            uncertainty=None if maps.spread is None else float(maps.spread[index]),
+            anomaly_map=transforms.to_scan_grid(maps.fused[index].numpy(), shape),
+            reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan),
+            components=dict(zip(COMPONENTS, map(float, component_scores), strict=True)),
+            component_maps={
+                name: transforms.to_scan_grid(maps.components[index, k].numpy(), shape)
+                for k, name in enumerate(COMPONENTS)
+            },
+            seconds=seconds,
+        )
+
+    def maps(self, images: Tensor) -> Maps:
+        """Compute all maps of images on the network's grid, (N, C, S, S) in [-1, 1]."""
+        parts = []
+        spreads = []
+        for batch in images.split(64):
+            raw, reconstruction, spread = self._components(batch)
+            components = self.fusion.standardize(raw)
+            fused = self.fusion.fuse(components)
+            parts.append((components, fused, top_mean(fused, self.fusion.top), reconstruction))
+            if spread is not None:
+                spreads.append(spread)
+        components, fused, scores, reconstruction = (torch.cat(part) for part in zip(*parts, strict=True))
+        return Maps(components, fused, scores, reconstruction, torch.cat(spreads) if spreads else None)
+
+    def _raw(self, images: Tensor) -> Tensor:
+        return torch.cat([self._components(batch)[0] for batch in images.split(64)])
+
+    def _components(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the raw component maps (N, K, S, S), the reconstruction and the spread of the restarts."""
+        generator, discriminator, encoder = self.networks.generator, self.networks.discriminator, self.networks.encoder
+        x = x.contiguous(memory_format=torch.channels_last)
+        inversion = invert(x, generator, encoder, self._residual_score, self.config.inversion)
+        with torch.no_grad():
+            judged = discriminator(x)
+            maps = [
+                judged.pixels,
+                *residual_maps(x, inversion.reconstruction, discriminator),
+                *self.reference.distances(judged.features, x.shape[-1]),
+            ]
+            raw = torch.stack([smooth(m.float(), 1.0) for m in maps], dim=1)
+        return raw, inversion.reconstruction, inversion.spread
+
+    def _residual_score(self, x: Tensor, reconstruction: Tensor) -> Tensor:
+        """Return the residuals' part of the image score, (N,): what the refinement of the inversion descends."""
+        maps = torch.stack(
+            [smooth(m, 1.0) for m in residual_maps(x, reconstruction, self.networks.discriminator)], dim=1
+        )
+        weights = self.fusion.weights[RESIDUALS]
+        if weights.sum() == 0:  # the residuals do not enter the score: refine for the picture's sake
+            weights = torch.full((2,), 0.5)
+        standardized = (maps - self.fusion.center[RESIDUALS]) / self.fusion.scale[RESIDUALS][:, None, None]
+        return top_mean(torch.einsum("nkhw,k->nhw", standardized, weights), self.fusion.top)
+
+    # Keeping one
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `profile.toml`, `detector.safetensors` and `detector.json` into the run folder and return it.
+
+        Raises
+        ------
+        ValueError
+            The files could not be written; a detector that stood there before stands there still.
+        """
+        folder = Path(folder)
+        tensors: dict[str, Tensor] = {}
+        for name, network in vars(self.networks).items():
+            tensors |= checkpoint.pack(name, network)
+        tensors |= self.reference.tensors() | self.fusion.tensors()
+        checkpoint.write_text(folder / "profile.toml", self.config.to_toml())
+        digest = checkpoint.write_tensors(folder / "detector.safetensors", tensors)
+        calibration = self.calibration
+        described = {
+            "format": FORMAT,
+            "sha256": digest,
+            "profile_sha256": hashlib.sha256(self.config.to_toml().encode()).hexdigest(),
+            "map_range": list(self.map_range),
+            "calibration": None
+            if calibration is None
+            else {"false_alarm_rate": calibration.false_alarm_rate, "scores": calibration.scores.tolist()},
+            "provenance": self.provenance,
+        }
+        checkpoint.write_json(folder / "detector.json", described)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Detector:
+        """Read a run folder.
+
+        Raises
+        ------
+        ValueError
+            The folder is not a run folder, a file is missing, damaged or altered, or it is of a newer format.
+        """
+        folder = Path(folder)
+        if not (folder / "detector.json").is_file():
+            unfinished = (folder / "training" / "state.json").is_file()
+            raise ValueError(
+                f"{folder}: training was interrupted; finish it with --resume"
+                if unfinished
+                else f"{folder}: not a run folder of anogan (it has no detector.json)"
+            )
+        described = checkpoint.read_json(folder / "detector.json")
+        if described.get("format") != FORMAT:
+            raise ValueError(
+                f"{folder}: written by another version of anogan (format {described.get('format')}); train again"
+            )
+        config = load_config(folder / "profile.toml")
+        if hashlib.sha256(config.to_toml().encode()).hexdigest() != described.get("profile_sha256"):
+            raise ValueError(f"{folder / 'profile.toml'}: altered since training; restore it or train again")
+        path = folder / "detector.safetensors"
+        tensors = checkpoint.read_tensors(path, described.get("sha256"))
+        networks = Networks.build(config)
+        for name, network in vars(networks).items():
+            checkpoint.unpack(name, tensors, network, path)
+            network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        try:
+            low, high = (float(value) for value in described["map_range"])
+            point = described["calibration"]
+            calibration = (
+                None if point is None else Calibration.fit(np.array(point["scores"]), point["false_alarm_rate"])
+            )
+            return cls(
+                config,
+                networks,
+                Reference.from_tensors(tensors),
+                Fusion.from_tensors(tensors, config.scoring.top),
+                (low, high),
+                described["provenance"],
+                calibration,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{folder}: damaged run folder ({error}); restore it or train again") from None
+
+    def summary(self) -> dict[str, Any]:
+        """Return what results say of the detector that made them; JSON-ready, no pixels, no names."""
+        calibration = self.calibration
+        return {
+            "name": self.config.name,
+            "profile": self.config.description,
+            "threshold": None if calibration is None else calibration.threshold,
+            "false_alarm_rate": None if calibration is None else calibration.false_alarm_rate,
+            "n_calibration": 0 if calibration is None else len(calibration.scores),
+            "promise": "" if calibration is None else calibration.promise(),
+            "map_range": list(self.map_range),
+            "calibration_scores": [] if calibration is None else calibration.scores.tolist(),
+            "version": self.provenance.get("versions", {}).get("anogan", ""),
+            "trained": self.provenance.get("trained", ""),
+            "hash": self.provenance.get("data", "")[:16],
+        }
+
+
+def _load(scans: ScanSet, config: Config, least: int) -> tuple[Tensor, list[int]]:
+    """Read all scans onto the network's grid; unreadable ones are left out as long as `least` remain."""
+    images, kept, problems = scans.load(config.input)
+    if len(kept) < least:
+        why = f"; {problems[0][0]}: {problems[0][1]}" if problems else ""
+        raise ValueError(f"{scans.name}: {len(kept)} readable images, at least {least} are needed{why}")
+    return torch.from_numpy(images), kept

@@ -1,0 +1,33 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file by way of a temporary one beside it, so that a half-written file never replaces a good one.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be written (full disk, no permission). What stood there before stands there still.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ValueError(f"{path}: cannot be written ({why}); free some space or choose another folder") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

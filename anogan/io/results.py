@@ -1,0 +1,319 @@
+"""A folder of results: a work list for people (CSV), for programs (JSON), and pictures and maps of each case.
+
+    results.json, results.csv
+    cases/<case>/heatmap.png, thumbnail.png, maps.npz
+
+A case is named by the SHA-256 of its file's bytes, so that no name of a person or folder gets into a path.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from anogan import heatmap
+from anogan.io.atomic import write_bytes
+from anogan.io.raster import write_png
+from anogan.scan import Result, Scan
+
+_FORMAT = 1
+_THUMBNAIL = 128
+_COLUMNS = (
+    "case", "file", "subject", "label", "status", "reason", "score", "p_value", "flagged", "uncertainty",
+    "height", "width", "seconds",
+)  # fmt: skip
+_LABELS = ("healthy", "abnormal")
+
+
+def case_id(path: str | os.PathLike[str]) -> str:
+    """Return the name of a file's case: 16 hex digits of the SHA-256 of its bytes.
+
+    A file that cannot be read (any more) is named by its path in place of its bytes.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except (OSError, ValueError):
+        return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+
+
+class ResultsWriter:
+    """Write results case by case; `close` writes the work list.
+
+    Cases that the same detector (by its hash and threshold) has left in the folder stay in the work list; a file that
+    is added again takes the place of its earlier result. Results of any other detector leave the list.
+
+    Parameters
+    ----------
+    folder
+        Where; it is made if need be.
+    detector_summary
+        What `Detector.summary` returns; `map_range` is the scale of the heat maps.
+
+    Raises
+    ------
+    ValueError
+        From any method: a file cannot be written, for example on a full disk. Files that were whole stay whole.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], detector_summary: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.detector = dict(detector_summary)
+        self._cases = {case["file"]: case for case in self._earlier_cases()}
+
+    def __enter__(self) -> ResultsWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.close()  # also after an error: what was done is done
+        except ValueError:
+            if error is None:
+                raise
+
+    def add(
+        self,
+        scan: Scan,
+        result: Result,
+        *,
+        subject: str = "",
+        label: int | str | None = None,
+        mask: np.ndarray | None = None,
+    ) -> str:
+        """Write the pictures and maps of one result, and put it on the list.
+
+        Parameters
+        ----------
+        scan, result
+            What was looked at, and what was found.
+        subject
+            A pseudonym; "" takes the scan's.
+        label
+            0 or "healthy", 1 or "abnormal", None: not known.
+        mask
+            (H, W) bool, where the image is known to be abnormal, or None.
+
+        Returns
+        -------
+        str
+            The case.
+        """
+        case = case_id(scan.source)
+        if result.status == "scored":
+            assert result.anomaly_map is not None
+            place = self.folder / "cases" / case
+            heat = heatmap.overlay(scan.pixels, result.anomaly_map, self._map_range())
+            write_png(place / "heatmap.png", heat)
+            write_png(place / "thumbnail.png", _thumbnail(_bytes(scan.pixels)))
+            write_bytes(place / "maps.npz", _pack(scan, result, mask))
+        height, width = scan.pixels.shape[:2]
+        self._list(
+            case=case,
+            file=scan.source,
+            subject=subject or scan.subject,
+            label=_label(label),
+            status=result.status,
+            reason=result.reason,
+            score=_number(result.score),
+            p_value=_number(result.p_value),
+            flagged=None if result.flagged is None else bool(result.flagged),
+            uncertainty=_number(result.uncertainty),
+            height=height,
+            width=width,
+            components={name: _number(score) for name, score in result.components.items()},
+            seconds=_number(result.seconds),
+        )
+        return case
+
+    def add_failure(
+        self, path: str | os.PathLike[str], reason: str, *, subject: str = "", label: int | str | None = None
+    ) -> str:
+        """Put a file on the list that could not be read or judged, and return its case."""
+        case = case_id(path)
+        nothing = dict.fromkeys(("score", "p_value", "flagged", "uncertainty", "height", "width", "seconds"))
+        self._list(
+            case=case,
+            file=os.fspath(path),
+            subject=subject,
+            label=_label(label),
+            status="not scored",
+            reason=reason,
+            components={},
+            **nothing,
+        )
+        return case
+
+    def close(self) -> None:
+        """Write results.json and results.csv."""
+        document = {
+            "format": _FORMAT,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "detector": self.detector,
+            "cases": list(self._cases.values()),
+        }
+        text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+        write_bytes(self.folder / "results.json", f"{text}\n".encode())
+        write_bytes(self.folder / "results.csv", _table(list(self._cases.values())).encode())
+
+    def _list(self, **case: Any) -> None:
+        self._cases.pop(case["file"], None)  # an earlier one would keep its place in the order
+        self._cases[case["file"]] = case
+
+    def _map_range(self) -> tuple[float, float]:
+        low, high = self.detector["map_range"]
+        return float(low), float(high)
+
+    def _earlier_cases(self) -> list[dict[str, Any]]:
+        try:
+            earlier = read_results(self.folder)
+        except ValueError:
+            return []
+        same = all(earlier["detector"].get(key) == self.detector.get(key) for key in ("hash", "threshold"))
+        return list(earlier["cases"]) if same else []
+
+
+def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the work list of a folder.
+
+    Returns
+    -------
+    dict
+        format, created, detector (the summary) and cases, each with case, file, subject, label, status, reason, score,
+        p_value, flagged, uncertainty, height, width, components, seconds.
+
+    Raises
+    ------
+    ValueError
+        There is none, or it is damaged.
+    """
+    path = Path(folder) / "results.json"
+    damaged = ValueError(f"{path}: is damaged or was not written by anogan; score the images again")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file; score images first") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:  # JSON or Unicode
+        raise damaged from None
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise damaged
+    cases, detector = document.get("cases"), document.get("detector")
+    if not isinstance(detector, dict) or not isinstance(cases, list) or not all(map(_is_case, cases)):
+        raise damaged
+    return document
+
+
+def read_case(folder: str | os.PathLike[str], case: str) -> dict[str, np.ndarray]:
+    """Read the arrays of one case.
+
+    Returns
+    -------
+    dict
+        image uint8 (H, W[, 3]); anomaly_map float32 (H, W); reconstruction uint8, mask uint8 0 or 1, component_<name>
+        float32, where there are such.
+
+    Raises
+    ------
+    ValueError
+        There is no such case, or its file is damaged.
+    """
+    if not re.fullmatch("[0-9a-f]{16}", case):
+        raise ValueError(f"case {case!r}: expected 16 hex digits")
+    path = Path(folder) / "cases" / case / "maps.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file; score the image again") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(f"{path}: is damaged; score the image again") from None
+    shape = arrays["image"].shape[:2] if "image" in arrays else ()
+    if "anomaly_map" not in arrays or any(array.shape[:2] != shape for array in arrays.values()):
+        raise ValueError(f"{path}: is damaged; score the image again")
+    return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in arrays.items()}
+
+
+def _is_case(case: object) -> bool:
+    return (
+        isinstance(case, dict)
+        and set(_COLUMNS) | {"components"} <= set(case)
+        and isinstance(case["components"], dict)
+        and re.fullmatch("[0-9a-f]{16}", str(case["case"])) is not None
+        and case["status"] in ("scored", "not scored")
+        and (case["status"] == "not scored" or isinstance(case["score"], int | float))
+    )
+
+
+def _label(label: int | str | None) -> str | None:
+    if label is None or label in _LABELS:
+        return None if label is None else str(label)
+    if label in (0, 1):
+        return _LABELS[int(label)]
+    raise ValueError(f"label: expected 0, 1, healthy, abnormal or None, got {label!r}")
+
+
+def _number(value: float | None) -> float | None:
+    """Return a number as JSON knows them."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _bytes(pixels: np.ndarray) -> np.ndarray:
+    return (pixels * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def _half(values: np.ndarray) -> np.ndarray:
+    most = np.finfo(np.float16).max
+    return values.clip(-most, most).astype(np.float16)
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    scale = min(1.0, _THUMBNAIL / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+
+
+def _pack(scan: Scan, result: Result, mask: np.ndarray | None) -> bytes:
+    """Return maps.npz."""
+    assert result.anomaly_map is not None
+    arrays = {"image": _bytes(scan.pixels), "anomaly_map": _half(result.anomaly_map)}
+    if result.reconstruction is not None:
+        arrays["reconstruction"] = _bytes(result.reconstruction)
+    if mask is not None:
+        if mask.shape != scan.pixels.shape[:2]:
+            raise ValueError(f"{scan.source}: its mask has shape {mask.shape}, the image {scan.pixels.shape[:2]}")
+        arrays["mask"] = mask.astype(np.uint8)
+    arrays |= {f"component_{name}": _half(values) for name, values in result.component_maps.items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _table(cases: list[dict[str, Any]]) -> str:
+    """Return results.csv: a line per case, a column per component."""
+    names = list(dict.fromkeys(name for case in cases for name in case["components"]))
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *(f"component_{name}" for name in names)])
+    for case in cases:
+        values = [*(case[column] for column in _COLUMNS), *(case["components"].get(name) for name in names)]
+        writer.writerow("" if value is None else value for value in values)
+    return buffer.getvalue()

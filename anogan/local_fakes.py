@@ -1,0 +1,184 @@
+"""Synthetic local anomalies: normal images in which a smooth random blob was changed.
+
+They teach the discriminator to judge places, and on held-out healthy images they stand in for the anomalies nobody
+has when the fusion is chosen. The idea is that of CutPaste (Li et al., CVPR 2021) and DRAEM (Zavrtanik et al., ICCV
+2021), with smooth blobs instead of rectangles and with diffuse kinds (haze, shading, lost texture) beside the local.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anogan.config import LocalFakesConfig
+
+VISIBLE = 0.04  # smaller changes of brightness, in units of [-1, 1], are noise to anybody
+
+
+def _uniform(n: int, low: float, high: float, like: Tensor) -> Tensor:
+    """(N, 1, 1, 1) uniform numbers on the device of `like`; drawn on the CPU so that a seed means the same anywhere."""
+    return (low + (high - low) * torch.rand(n, 1, 1, 1)).to(like)
+
+
+def smooth_noise(n: int, channels: int, size: int, cells: int, like: Tensor) -> Tensor:
+    """Return (N, channels, S, S) smooth noise of about unit variance with `cells` bumps along a side."""
+    coarse = torch.randn(n, channels, cells + 2, cells + 2).to(like)
+    return F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False) * 1.3
+
+
+def blobs(n: int, size: int, smallest: float, largest: float, like: Tensor) -> Tensor:
+    """Return (N, 1, S, S) smooth random blobs in [0, 1], soft at the rim.
+
+    Diameters are log-uniform between `smallest` and `largest` (fractions of the side), so that small blobs are as
+    common as large ones.
+    """
+    axis = torch.linspace(0, 1, size).to(like)
+    rows, columns = axis.view(1, 1, size, 1), axis.view(1, 1, 1, size)
+    ratio = torch.rand(n, 1, 1, 1).to(like)
+    radius = 0.5 * smallest * (largest / smallest) ** ratio
+    aspect = _uniform(n, 0.6, 1.6, like)
+    angle = _uniform(n, 0.0, torch.pi, like)
+    y, x = rows - _uniform(n, 0.08, 0.92, like), columns - _uniform(n, 0.08, 0.92, like)
+    along = (x * angle.cos() + y * angle.sin()) / aspect
+    across = (y * angle.cos() - x * angle.sin()) * aspect
+    distance = (along**2 + across**2).sqrt() / radius
+    outline = 1 + 0.35 * smooth_noise(n, 1, size, 6, like)
+    softness = _uniform(n, 0.05, 0.5, like)
+    return torch.sigmoid((outline - distance) / softness * 4).clamp(0, 1)
+
+
+def _gaussian_blur(x: Tensor, sigma: float) -> Tensor:
+    radius = max(1, round(2.5 * sigma))
+    offsets = torch.arange(-radius, radius + 1).to(x)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1).expand(x.shape[1], 1, 1, -1)
+    x = F.conv2d(F.pad(x, (radius, radius, 0, 0), mode="reflect"), kernel, groups=x.shape[1])
+    return F.conv2d(F.pad(x, (0, 0, radius, radius), mode="reflect"), kernel.transpose(2, 3), groups=x.shape[1])
+
+
+def _patch(x: Tensor) -> Tensor:
+    """Another normal image, turned and shifted, so that what lies in the blob is healthy tissue in the wrong place."""
+    other = x[torch.randperm(len(x))]
+    if torch.rand(()) < 0.5:
+        other = other.flip(3)
+    other = torch.rot90(other, int(torch.randint(4, ())), (2, 3))
+    rows, columns = (int(shift) for shift in torch.randint(-x.shape[2] // 2, x.shape[2] // 2, (2,)))
+    return other.roll((rows, columns), (2, 3))
+
+
+def _intensity(x: Tensor) -> Tensor:
+    """Another brightness, contrast and (in color) hue."""
+    n, channels = x.shape[:2]
+    gain = _uniform(n, 0.5, 1.5, x)
+    shift = _uniform(n, 0.1, 0.7, x) * torch.randn(n, 1, 1, 1).sign().to(x)
+    tint = 0.25 * torch.randn(n, channels, 1, 1).to(x) if channels > 1 else 0.0
+    return (x * gain + shift + tint).clamp(-1, 1)
+
+
+def _warp(x: Tensor) -> Tensor:
+    """A local bend: every pixel is fetched from a smoothly varying place nearby."""
+    n, size = len(x), x.shape[2]
+    axis = torch.linspace(-1, 1, size).to(x)
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (S, S, 2)
+    field = smooth_noise(n, 2, size, int(torch.randint(3, 9, ())), x).permute(0, 2, 3, 1)
+    bend = _uniform(n, 0.06, 0.2, x)
+    return F.grid_sample(x, grid + bend * field, mode="bilinear", padding_mode="reflection", align_corners=True)
+
+
+def _blur(x: Tensor) -> Tensor:
+    return _gaussian_blur(x, float(1 + 2 * torch.rand(())))
+
+
+def _noise(x: Tensor) -> Tensor:
+    """Grain of a random size: from single pixels to coarse mottle."""
+    n, channels, size = x.shape[:3]
+    cells = size // int(torch.randint(1, 6, ()))
+    return (x + _uniform(n, 0.1, 0.5, x) * smooth_noise(n, channels, size, cells, x)).clamp(-1, 1)
+
+
+def _haze(x: Tensor) -> Tensor:
+    """Veil: contrast is lost towards a smoothly varying gray (diffuse)."""
+    n, size = len(x), x.shape[2]
+    veil = _uniform(n, -0.6, 0.9, x) + 0.2 * smooth_noise(n, 1, size, 3, x)
+    strength = _uniform(n, 0.15, 0.6, x)
+    return (x + strength * (veil - x)).clamp(-1, 1)
+
+
+def _shading(x: Tensor) -> Tensor:
+    """Low-frequency light and dark (diffuse)."""
+    n, size = len(x), x.shape[2]
+    return (x + _uniform(n, 0.15, 0.45, x) * smooth_noise(n, 1, size, 2, x)).clamp(-1, 1)
+
+
+def _lost_texture(x: Tensor) -> Tensor:
+    """Only the coarse structure is left (diffuse)."""
+    return _gaussian_blur(x, float(x.shape[2] * (0.03 + 0.06 * torch.rand(()))))
+
+
+LOCAL: dict[str, Callable[[Tensor], Tensor]] = {
+    "patch": _patch,
+    "intensity": _intensity,
+    "warp": _warp,
+    "blur": _blur,
+    "noise": _noise,
+}
+DIFFUSE: dict[str, Callable[[Tensor], Tensor]] = {"haze": _haze, "shading": _shading, "lost texture": _lost_texture}
+
+
+def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()) -> tuple[Tensor, Tensor]:
+    """Change smooth random blobs in every image: one always, up to `config.layers` by chance.
+
+    Parameters
+    ----------
+    x
+        Normal images, (N, C, S, S) in [-1, 1].
+    config
+        Range of blob sizes, how many blobs at most, and the share of diffuse kinds.
+    kinds
+        Names out of `LOCAL` and `DIFFUSE`; all of them when empty.
+
+    Returns
+    -------
+    fakes, mask
+        (N, C, S, S) in [-1, 1] and (N, S, S) in [0, 1]: how much of each pixel was replaced, and zero where the
+        replacement left the pixel as good as it was (nobody can see a fake there).
+
+    Raises
+    ------
+    ValueError
+        A kind is unknown.
+    """
+    if unknown := set(kinds) - LOCAL.keys() - DIFFUSE.keys():
+        raise ValueError(f"local fakes: unknown kind {min(unknown)!r}; known are {', '.join([*LOCAL, *DIFFUSE])}")
+    allowed = [[name for name in family if not kinds or name in kinds] for family in (LOCAL, DIFFUSE)]
+    shares = [len(names) > 0 for names in allowed]
+    diffuse_share = config.diffuse if all(shares) else float(shares[1])
+    fakes, mask = x, torch.zeros_like(x[:, :1])
+    for layer in range(config.layers):
+        diffuse = torch.rand(len(x)) < diffuse_share
+        alpha = _outlines(x, diffuse, config)
+        if layer:
+            alpha = alpha * (torch.rand(len(x), 1, 1, 1) < 0.5).to(x)
+        changed = torch.empty_like(x)
+        for family, names, chosen in zip((LOCAL, DIFFUSE), allowed, (~diffuse, diffuse), strict=True):
+            kind = torch.randint(max(len(names), 1), (len(x),))
+            for index, name in enumerate(names):
+                rows = (chosen & (kind == index)).nonzero().squeeze(1)
+                if len(rows):
+                    # A patch needs the whole batch: it takes its content from another image.
+                    changed[rows] = _patch(x)[rows] if name == "patch" else family[name](fakes[rows])
+        fakes, before = torch.lerp(fakes, changed, alpha), fakes
+        visible = _gaussian_blur((fakes - before).abs().amax(1, keepdim=True), 0.7) > VISIBLE
+        mask = torch.maximum(mask, alpha * visible)
+    return fakes, mask.squeeze(1)
+
+
+def _outlines(x: Tensor, diffuse: Tensor, config: LocalFakesConfig) -> Tensor:
+    """Return where each image changes, (N, 1, S, S): a blob, or for the diffuse kinds a large soft region."""
+    n, size = len(x), x.shape[2]
+    small = blobs(n, size, config.smallest, config.largest, x)
+    large = blobs(n, size, 0.5, 2.0, x)
+    return torch.where(diffuse.view(n, 1, 1, 1).to(x.device), large, small)

@@ -1,0 +1,180 @@
+"""Generator, discriminator and encoder: plain modules that know nothing of data, losses or devices.
+
+All three are residual and free of normalization, with a zero-initialized last convolution in every block, so that a
+block starts as the identity (R3GAN: Huang et al., NeurIPS 2024, section 4). The discriminator is a U-Net (Schönfeld et
+al., CVPR 2020): it judges the image and every place in it. The full-resolution work is one strided convolution, which
+is what makes training on a CPU affordable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anogan.config import Config
+
+STAGES = 4  # every network halves (or doubles) the side four times: 64 pixels <-> a 4 x 4 grid
+SLOPE = 0.2
+
+
+def _init(layer: nn.Conv2d | nn.Linear, gain: float = 2**0.5) -> nn.Module:
+    """He initialization; a gain of zero makes the residual branch start silent."""
+    if gain == 0:
+        nn.init.zeros_(layer.weight)
+    else:
+        fan_in = layer.weight[0].numel()
+        nn.init.normal_(layer.weight, std=gain / fan_in**0.5)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """`x + f(x)` with two 3 x 3 convolutions; a 1 x 1 convolution changes the width where it must."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.project = _init(nn.Conv2d(inputs, outputs, 1, bias=False), 1.0) if inputs != outputs else nn.Identity()
+        self.first = _init(nn.Conv2d(inputs, outputs, 3, padding=1))
+        self.second = _init(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.leaky_relu(self.first(F.leaky_relu(x, SLOPE)), SLOPE)
+        return self.project(x) + self.second(hidden)
+
+
+def _widths(width: int) -> list[int]:
+    """Channels at 1/2, 1/4, 1/8 and 1/16 of the side."""
+    return [width, 2 * width, 4 * width, 4 * width]
+
+
+class _Trunk(nn.Module):
+    """The contracting half that discriminator and encoder share in shape (not in weights)."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        widths = _widths(width)
+        self.stem = _init(nn.Conv2d(channels, width, 4, stride=2, padding=1))
+        self.stages = nn.ModuleList(
+            ResidualBlock(inputs, outputs) for inputs, outputs in zip(widths[:1] + widths[:-1], widths, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        levels = []
+        hidden = self.stem(x)  # (N, w, S/2, S/2)
+        for index, stage in enumerate(self.stages):
+            hidden = stage(hidden)
+            levels.append(hidden)  # (N, ., S/2, S/2) ... (N, ., S/16, S/16)
+            if index < STAGES - 1:
+                hidden = F.avg_pool2d(hidden, 2)
+        return levels
+
+
+class Judgment(NamedTuple):
+    """What the discriminator says of a batch."""
+
+    image: Tensor  # (N,) logit, higher = more real
+    pixels: Tensor  # (N, S, S) logits, higher = more anomalous
+    features: list[Tensor]  # (N, C_l, S_l, S_l), finest first
+
+
+class Discriminator(nn.Module):
+    """U-Net discriminator: one logit for the image, one for every pixel, and the features between.
+
+    Parameters
+    ----------
+    channels, size, width
+        Channels and side of the images (a multiple of 16) and channels at half resolution.
+    """
+
+    def __init__(self, channels: int, size: int, width: int) -> None:
+        super().__init__()
+        widths = _widths(width)
+        self.size = size
+        self.trunk = _Trunk(channels, width)
+        self.image_head = nn.Linear(widths[-1] * (size // 2**STAGES) ** 2, 1)
+        _init(self.image_head, 1.0)
+        deep_to_fine = widths[::-1]
+        self.lateral = nn.ModuleList(
+            _init(nn.Conv2d(deep, skip, 1, bias=False), 1.0)
+            for deep, skip in zip(deep_to_fine[:-1], deep_to_fine[1:], strict=True)
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(8, skip) for skip in deep_to_fine[1:])
+        self.expand = nn.ModuleList(ResidualBlock(skip, skip) for skip in deep_to_fine[1:])
+        self.pixel_head = _init(nn.Conv2d(widths[0], 4, 3, padding=1), 1.0)
+
+    def judge_image(self, x: Tensor) -> Tensor:
+        """Return only the image logits, (N,): the expanding half is not run."""
+        return self._image_logit(self.trunk(x))
+
+    def _image_logit(self, levels: list[Tensor]) -> Tensor:
+        return self.image_head(F.leaky_relu(levels[-1], SLOPE).flatten(1)).squeeze(1)  # (N,)
+
+    def forward(self, x: Tensor) -> Judgment:
+        levels = self.trunk(x)  # x: (N, C, S, S)
+        hidden = levels[-1]
+        expanded = []
+        for lateral, norm, block, skip in zip(self.lateral, self.norms, self.expand, levels[-2::-1], strict=True):
+            hidden = block(norm(F.interpolate(lateral(hidden), scale_factor=2.0, mode="nearest") + skip))
+            expanded.append(hidden)  # (N, ., S/8, S/8) ... (N, w, S/2, S/2)
+        pixels = F.pixel_shuffle(self.pixel_head(F.leaky_relu(hidden, SLOPE)), 2).squeeze(1)  # (N, S, S)
+        return Judgment(self._image_logit(levels), pixels, levels[:-1] + expanded[:2])
+
+
+class Generator(nn.Module):
+    """Latent (N, Z) to image (N, C, S, S) in [-1, 1]; mirrors the discriminator's contracting half."""
+
+    def __init__(self, channels: int, size: int, width: int, latent: int) -> None:
+        super().__init__()
+        widths = _widths(width)[::-1]
+        self.latent = latent
+        self.side = size // 2**STAGES
+        self.project = _init(nn.Linear(latent, widths[0] * self.side**2), 1.0)
+        self.stages = nn.ModuleList(
+            ResidualBlock(inputs, outputs) for inputs, outputs in zip(widths[:1] + widths[:-1], widths, strict=True)
+        )
+        self.output = _init(nn.Conv2d(widths[-1], 4 * channels, 3, padding=1), 1.0)
+
+    def forward(self, z: Tensor) -> Tensor:
+        hidden = self.project(z).unflatten(1, (-1, self.side, self.side))  # (N, 4w, S/16, S/16)
+        for index, stage in enumerate(self.stages):
+            if index:
+                hidden = F.interpolate(hidden, scale_factor=2.0, mode="bilinear", align_corners=False)
+            hidden = stage(hidden)  # (N, ., S/16, S/16) ... (N, w, S/2, S/2)
+        return torch.tanh(F.pixel_shuffle(self.output(F.leaky_relu(hidden, SLOPE)), 2))  # (N, C, S, S)
+
+
+class Encoder(nn.Module):
+    """Image (N, C, S, S) to latent (N, Z): the first guess of the inversion."""
+
+    def __init__(self, channels: int, size: int, width: int, latent: int) -> None:
+        super().__init__()
+        self.trunk = _Trunk(channels, width)
+        self.head = _init(nn.Linear(4 * width * (size // 2**STAGES) ** 2, latent), 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.leaky_relu(self.trunk(x)[-1], SLOPE).flatten(1))  # (N, Z)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The three that belong together."""
+
+    generator: Generator
+    discriminator: Discriminator
+    encoder: Encoder
+
+    @classmethod
+    def build(cls, config: Config) -> Networks:
+        """Return untrained networks of the profile's sizes."""
+        channels, size = config.input.channels, config.input.size
+        width, latent = config.network.width, config.network.latent
+        return cls(
+            Generator(channels, size, width, latent),
+            Discriminator(channels, size, width),
+            Encoder(channels, size, width, latent),
+        )

@@ -1,0 +1,61 @@
+"""Where a detector comes from: data hashes, versions, seed, revision."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import anogan
+from anogan.dataset import ScanSet
+
+
+def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int) -> dict[str, Any]:
+    """Return what is worth knowing of a training run, JSON-ready.
+
+    Parameters
+    ----------
+    train
+        The scans that trained (without the held-out ones).
+    kept, kept_holdout
+        Indices of the readable scans among them and among the held-out ones.
+    seed
+        The run's seed.
+
+    Returns
+    -------
+    dict
+        `files` are 16 hex digits of each file's SHA-256, sorted: enough to notice a training image among calibration
+        images, and nothing that names a file or a subject.
+    """
+    files = sorted(file_hash(train.items[index].path) for index in kept)
+    return {
+        "trained": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "data": hashlib.sha256("".join(files).encode()).hexdigest(),
+        "files": files,
+        "images": len(kept),
+        "holdout_images": len(kept_holdout),
+        "subjects": len(set(train.subjects)),
+        "seed": seed,
+        "versions": {"anogan": anogan.__version__, "torch": torch.__version__, "numpy": np.__version__},
+        "git": git_revision(),
+    }
+
+
+def file_hash(path: Path) -> str:
+    """Return the first 16 hex digits of the SHA-256 of the file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def git_revision() -> str | None:
+    """Return the revision of the checkout this package runs from; None when it is not a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,107 @@
+"""What goes into a detector (Scan) and what comes out (Result)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """One image as a reader would see it, with what is known of its place and origin. No patient data.
+
+    Attributes
+    ----------
+    pixels
+        (H, W) or (H, W, 3) float32 in [0, 1], ready for display: rescale, window and MONOCHROME1 are applied.
+    source
+        The file as the user named it.
+    subject
+        A pseudonym that is the same in all images of one person, or "".
+    spacing
+        Distance of pixel centers in mm (row, column), or None.
+    format
+        "PNG", "JPEG", "TIFF", "DICOM", or "".
+    modality
+        DICOM Modality (0008,0060), or "".
+    study_uid, series_uid, instance_uid
+        DICOM UIDs, or "".
+    position
+        Place along the slice normal in mm, or None.
+    details
+        What else the reader found: original size, bits, window, transfer syntax.
+
+    Raises
+    ------
+    ValueError
+        `pixels` has another shape or type, holds a value that is not finite or outside [0, 1].
+    """
+
+    pixels: np.ndarray
+    source: str
+    subject: str = ""
+    spacing: tuple[float, float] | None = None
+    format: str = ""
+    modality: str = ""
+    study_uid: str = ""
+    series_uid: str = ""
+    instance_uid: str = ""
+    position: float | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3) or self.pixels.size == 0:
+            raise ValueError(f"{self.source}: expected pixels of shape (H, W) or (H, W, 3), got {shape}")
+        if self.pixels.dtype != np.float32:
+            raise ValueError(f"{self.source}: expected float32 pixels, got {self.pixels.dtype}")
+        low, high = float(self.pixels.min()), float(self.pixels.max())
+        if not 0 <= low <= high <= 1:  # also false for NaN
+            raise ValueError(f"{self.source}: expected pixels in [0, 1], got {low:g} to {high:g}")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a detector says of one scan.
+
+    Attributes
+    ----------
+    source
+        The file as the user named it.
+    status, reason
+        "scored", or "not scored" and why. What is not scored is not normal: nobody has looked at it.
+    score
+        Higher = more anomalous; NaN when not scored.
+    p_value
+        Conformal p-value in (0, 1], or None before calibration.
+    flagged
+        Whether the score reaches the threshold, or None before calibration and when not scored.
+    uncertainty
+        Spread of the score over restarts of the inversion, in units of the score, or None.
+    anomaly_map
+        (H, W) float32 on the scan's own grid, in healthy standard deviations.
+    reconstruction
+        (H, W) or (H, W, 3) float32 in [0, 1] on the scan's own grid: the healthy counterpart.
+    components
+        Image score of each component.
+    component_maps
+        The map of each component, as `anomaly_map`.
+    seconds
+        Time spent on this scan.
+    """
+
+    source: str
+    status: Literal["scored", "not scored"]
+    reason: str = ""
+    score: float = float("nan")
+    p_value: float | None = None
+    flagged: bool | None = None
+    uncertainty: float | None = None
+    anomaly_map: np.ndarray | None = None
+    reconstruction: np.ndarray | None = None
+    components: dict[str, float] = field(default_factory=dict)
+    component_maps: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: float = 0.0

@@ -1,0 +1,394 @@
+"""The two loops: generator against discriminator (which also learns to judge places), then the encoder.
+
+Both run under Lightning Fabric: one process, or many started by torchrun. Gradients are averaged by hand after each
+backward pass, because a GAN runs its networks several times a step, which a wrapper such as DDP does not like. Every
+step draws its random numbers from a seed made of the run's seed, the phase, the step and the rank: a run that was
+killed and resumed is the run that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import lightning_fabric
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from anogan import checkpoint, losses
+from anogan.augmentation import augment, perturb
+from anogan.config import Config
+from anogan.inversion import residual_maps
+from anogan.local_fakes import blobs, local_fakes
+from anogan.networks import Discriminator, Networks
+from anogan.snapshots import write_grid
+
+PHASES = ("adversarial", "encoder")
+ENCODER_COST = 0.5  # of an adversarial step, before either was timed
+
+
+@dataclass(frozen=True)
+class TrainingEvent:
+    """What a callback is told after every step.
+
+    Attributes
+    ----------
+    phase
+        "adversarial", "encoder" or "reference".
+    step, steps
+        The step just done, counted from 1, and how many the phase has.
+    losses
+        Means since the event before.
+    seconds_left
+        Estimate for the whole training; None until there is one.
+    snapshot
+        The image grid that this step wrote, if it wrote one.
+    """
+
+    phase: str
+    step: int
+    steps: int
+    losses: dict[str, float]
+    seconds_left: float | None = None
+    snapshot: Path | None = None
+
+
+Callback = Callable[[TrainingEvent], None]
+
+
+def has_bfloat16() -> bool:
+    """Return whether this machine multiplies bfloat16 matrices in hardware (AMX, or a GPU that does)."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_amx_tile_supported()
+
+
+def make_fabric(config: Config) -> lightning_fabric.Fabric:
+    """Return the Fabric of this process; under torchrun it joins the others (gloo on CPUs, nccl on GPUs)."""
+    precision = config.training.precision
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16() else "float32"
+    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))  # set by torchrun
+    return lightning_fabric.Fabric(
+        accelerator="auto",
+        strategy="ddp" if world > 1 else "auto",
+        devices=local,
+        num_nodes=world // local,
+        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+    )
+
+
+def _fast(x: Tensor) -> Tensor:
+    """Lay images out with the channels last, which is what CPUs and GPUs convolve fastest."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class Trainer:
+    """Holds what the loops change; `train` is its only user."""
+
+    def __init__(
+        self, train: Tensor, holdout: Tensor, config: Config, run: Path | None, callback: Callback | None
+    ) -> None:
+        self.config, self.callback = config, callback
+        self.folder = run / "training" if run is not None else None
+        self.fabric = make_fabric(config)
+        self.fabric.launch()
+        self.device = self.fabric.device
+        self.train, self.holdout = train.to(self.device), holdout.to(self.device)
+        torch.manual_seed(config.training.seed)
+        self.networks = Networks.build(config)
+        settings = config.training
+        averaging = get_ema_multi_avg_fn(settings.ema)
+        self.averaged: dict[str, AveragedModel] = {}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        for name, network in vars(self.networks).items():
+            network.to(self.device, memory_format=torch.channels_last)
+            self.averaged[name] = AveragedModel(network, multi_avg_fn=averaging)
+            # beta1 = 0 for the generator (R3GAN); the discriminator's pixel task is an ordinary one and likes some.
+            betas = (0.0 if name == "generator" else 0.5, 0.99)
+            self.optimizers[name] = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=betas)
+        self.done = {"adversarial": 0, "encoder": 0}
+        self.totals = {"adversarial": settings.steps, "encoder": settings.encoder_steps}
+        self.seconds = 0.0
+
+    # One step of each phase
+
+    def adversarial(self) -> dict[str, Tensor]:
+        """Teach the discriminator places; at every few steps also images, and the generator."""
+        values = self._teach_places()
+        if self.done["adversarial"] % self.config.training.adversarial_every == 0:
+            values |= self._teach_images()
+        return values
+
+    def _teach_places(self) -> dict[str, Tensor]:
+        """Show local fakes beside half as many untouched images: a local fake is itself mostly untouched."""
+        batch = self.config.training.batch
+        real = self._draw(batch // 2)
+        fakes, mask = local_fakes(self._draw(batch), self.config.local_fakes)
+        target = torch.cat([torch.zeros_like(mask[: batch // 2]), mask])
+        with self.fabric.autocast():
+            judged = self.networks.discriminator(_fast(torch.cat([real, fakes])))
+        of_real, of_fakes = losses.pixel_loss(judged.pixels.float(), target).split([batch // 2, batch])
+        self._update("discriminator", self.config.local_fakes.weight * torch.cat([of_real, of_fakes]).mean())
+        return {"places": of_fakes.mean()}
+
+    def _teach_images(self) -> dict[str, Tensor]:
+        """One update of the adversarial game; generated images and CutMix blobs are fake places too."""
+        config, generator, discriminator = self.config, self.networks.generator, self.networks.discriminator
+        half = config.training.batch // 2
+        real = self._draw(half)
+        seen = perturb(real, config.augmentation)
+        with self.fabric.autocast():
+            with torch.no_grad():
+                generated = perturb(generator(self._latents(half)).float(), config.augmentation)
+            # CutMix (Schönfeld et al. 2020): generated blobs in real images are fake in the blob.
+            where = (blobs(half, seen.shape[-1], 0.2, 1.0, seen) > 0.5).to(seen)
+            parts = torch.cat([seen, generated, torch.lerp(seen, generated, where)])
+            judged = discriminator(_fast(parts))
+            logits = judged.image[: 2 * half].float()
+            adversarial = losses.discriminator_loss(logits[:half], logits[half:]).mean()
+            penalty = losses.gradient_penalty(self._judge_image, parts[: 2 * half], logits).mean()
+            target = torch.cat([torch.ones_like(where), where]).squeeze(1)
+            places = losses.pixel_loss(judged.pixels[half:].float(), target).mean()
+        loss = adversarial + config.training.penalty * penalty + config.training.generated_places * places
+        self._update("discriminator", loss)
+
+        with self.fabric.autocast():
+            generated = perturb(generator(self._latents(half)).float(), config.augmentation)
+            with torch.no_grad():
+                of_real = self._judge_image(perturb(real, config.augmentation))
+            generator_loss = losses.generator_loss(of_real, self._judge_image(generated)).mean()
+        self._update("generator", generator_loss)
+        return {
+            "discriminator": adversarial,
+            "generator": generator_loss,
+            "penalty": penalty,
+            "generated places": places,
+        }
+
+    def encoder(self) -> dict[str, Tensor]:
+        """Teach the encoder to invert the averaged generator (f-AnoGAN's izi_f: pixels and discriminator features)."""
+        generator = self.averaged["generator"].module
+        discriminator = cast(Discriminator, self.averaged["discriminator"].module)
+        batch = self.config.training.batch
+        x = self._draw(batch)
+        z = self._latents(batch)
+        with self.fabric.autocast():
+            guess = self.networks.encoder(x)
+            pixels, features = residual_maps(x, generator(guess), discriminator)
+            with torch.no_grad():
+                generated = generator(z)
+            latent = (self.networks.encoder(generated).float() - z).square().mean()
+            loss = pixels.mean() + features.mean() + 0.1 * latent
+        self._update("encoder", loss)
+        return {"residual": pixels.mean(), "feature residual": features.mean(), "latent": latent}
+
+    def _judge_image(self, x: Tensor) -> Tensor:
+        return self.networks.discriminator.judge_image(_fast(x)).float()
+
+    def _draw(self, n: int) -> Tensor:
+        rows = torch.randint(len(self.train), (n,)).to(self.device)
+        return augment(self.train[rows], self.config.augmentation)
+
+    def _latents(self, n: int) -> Tensor:
+        return torch.randn(n, self.config.network.latent).to(self.device)
+
+    def _update(self, name: str, loss: Tensor) -> None:
+        optimizer, network = self.optimizers[name], getattr(self.networks, name)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        parameters = [p for p in network.parameters() if p.grad is not None]
+        if self.fabric.world_size > 1:
+            flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+            mean = cast(Tensor, self.fabric.all_reduce(flat, reduce_op="mean"))
+            for p, grad in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):
+                p.grad = grad.view_as(p)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        self.averaged[name].update_parameters(network)
+
+    # The loop around the steps
+
+    def run(self, resume: bool) -> Networks:
+        """Run both phases from where the state file says."""
+        if resume:
+            self._load()
+        started, spent = time.monotonic(), self.seconds
+        log_every = max(1, min(20, *(total // 10 or 1 for total in self.totals.values())))
+        for phase in PHASES:
+            step_function = getattr(self, phase)
+            total = self.totals[phase]
+            sums: dict[str, list[float]] = {}
+            if phase == "encoder":
+                for name in ("generator", "discriminator"):
+                    self.averaged[name].requires_grad_(False)
+            while self.done[phase] < total:
+                step = self.done[phase]
+                torch.manual_seed(_step_seed(self.config.training.seed, phase, step, self.fabric.global_rank))
+                self._set_learning_rate(phase, step)
+                values = {name: float(value.detach()) for name, value in step_function().items()}
+                if not all(math.isfinite(value) for value in values.values()):
+                    raise ValueError(f"training diverged at {phase} step {step + 1}; lower training.learning_rate")
+                for name, value in values.items():
+                    sums.setdefault(name, []).append(value)
+                step = self.done[phase] = step + 1
+                self.seconds = spent + time.monotonic() - started
+                snapshot = None
+                if step % self.config.training.snapshot_every == 0 or step == total:
+                    snapshot = self._snapshot(phase, step)
+                    self._save()
+                if step % log_every == 0 or step == total or snapshot is not None:
+                    means = {name: sum(values) / len(values) for name, values in sums.items()}
+                    self._log(phase, step, means)
+                    self._tell(phase, step, means, snapshot)
+                    sums = {}
+        final: dict[str, Any] = {name: averaged.module for name, averaged in self.averaged.items()}
+        for network in final.values():
+            network.eval().requires_grad_(False)
+        return Networks(**final)
+
+    def _set_learning_rate(self, phase: str, step: int) -> None:
+        """Rise for the first 50 steps, then fall along a half cosine to a twentieth."""
+        total = self.totals[phase]
+        rise = min(1.0, (step + 1) / min(50, total))
+        rate = self.config.training.learning_rate * rise * (0.525 + 0.475 * math.cos(math.pi * step / total))
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    def _tell(self, phase: str, step: int, means: dict[str, float], snapshot: Path | None) -> None:
+        if self.callback is None or not self.fabric.is_global_zero:
+            return
+        cost = {"adversarial": 1.0, "encoder": ENCODER_COST}
+        done = sum(cost[name] * self.done[name] for name in PHASES)
+        left = sum(cost[name] * (self.totals[name] - self.done[name]) for name in PHASES)
+        self.callback(TrainingEvent(phase, step, self.totals[phase], means, self.seconds * left / done, snapshot))
+
+    def _log(self, phase: str, step: int, means: dict[str, float]) -> None:
+        if self.folder is None or not self.fabric.is_global_zero:
+            return
+        line = {"phase": phase, "step": step, "steps": self.totals[phase], "seconds": round(self.seconds, 3), **means}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    @torch.no_grad()
+    def _snapshot(self, phase: str, step: int) -> Path | None:
+        """Write a grid of generated images (or originals over their reconstructions) and a few figures beside it."""
+        if self.folder is None or not self.fabric.is_global_zero:
+            return None
+        generator, discriminator, encoder = (self.averaged[name].module for name in vars(self.networks))
+        shown = self.holdout[:8]
+        torch.manual_seed(self.config.training.seed)  # the same latents and fakes at every snapshot
+        generated = generator(self._latents(16))
+        fakes, mask = local_fakes(self.holdout[:64], self.config.local_fakes)
+        judged = discriminator(torch.cat([self.holdout[:64], fakes])).pixels.sigmoid().amax((1, 2))
+        healthy, fake = judged.split([len(fakes), len(fakes)])
+        wins = (fake[:, None] > healthy).float() + 0.5 * (fake[:, None] == healthy).float()
+        metrics = {"phase": phase, "step": step, "auroc of local fakes on held-out images": float(wins.mean())}
+        images = generated
+        if phase == "encoder":
+            reconstruction = generator(encoder(shown))
+            images = torch.cat([shown, reconstruction])
+            metrics["residual on held-out images"] = float(losses.pixel_residual(shown, reconstruction).mean())
+        path = self.folder / "snapshots" / f"{phase}-{step:06d}.png"
+        write_grid(path, images, columns=8)
+        checkpoint.write_json(path.with_suffix(".json"), metrics)
+        return path
+
+    def _save(self) -> None:
+        if self.folder is None or not self.fabric.is_global_zero:
+            return
+        tensors: dict[str, Tensor] = {}
+        for name, network in vars(self.networks).items():
+            tensors |= checkpoint.pack(name, network) | checkpoint.pack(f"averaged {name}", self.averaged[name])
+            tensors |= checkpoint.pack_optimizer(f"optimizer {name}", self.optimizers[name])
+        digest = checkpoint.write_tensors(self.folder / f"state-{sum(self.done.values()):06d}.safetensors", tensors)
+        # The JSON file names the tensors it belongs to, so a kill between the two writes leaves the older pair valid.
+        state = {
+            "tensors": f"state-{sum(self.done.values()):06d}.safetensors",
+            "sha256": digest,
+            "done": self.done,
+            "seconds": self.seconds,
+            "profile": self.config.to_toml(),
+        }
+        checkpoint.write_json(self.folder / "state.json", state)
+        for old in self.folder.glob("state-*.safetensors"):
+            if old.name != state["tensors"]:
+                old.unlink()
+
+    def _load(self) -> None:
+        if self.folder is None or not (self.folder / "state.json").is_file():
+            return
+        state = checkpoint.read_json(self.folder / "state.json")
+        if state.get("profile") != self.config.to_toml():
+            raise ValueError(
+                f"{self.folder}: the run was started with other settings; resume with the same, or start anew"
+            )
+        path = self.folder / str(state["tensors"])
+        tensors = checkpoint.read_tensors(path, state["sha256"])
+        for name, network in vars(self.networks).items():
+            checkpoint.unpack(name, tensors, network, path)
+            checkpoint.unpack(f"averaged {name}", tensors, self.averaged[name], path)
+            checkpoint.unpack_optimizer(f"optimizer {name}", tensors, self.optimizers[name])
+        self.done, self.seconds = state["done"], state["seconds"]
+        self._forget_lines_after_state()
+
+    def _forget_lines_after_state(self) -> None:
+        """Drop the history of steps that were done after the last state and are about to be done again."""
+        assert self.folder is not None
+        history = self.folder / "history.jsonl"
+        if history.is_file() and self.fabric.is_global_zero:
+            lines = [
+                json.loads(line) for line in history.read_text(encoding="utf-8").splitlines() if line.endswith("}")
+            ]
+            kept = [json.dumps(line) + "\n" for line in lines if line["step"] <= self.done[line["phase"]]]
+            checkpoint.write_text(history, "".join(kept))
+
+
+def _step_seed(seed: int, phase: str, step: int, rank: int) -> int:
+    return (((seed * 2 + PHASES.index(phase)) * 10_000_000 + step) * 1024 + rank) % 2**63
+
+
+def train(
+    images: Tensor,
+    holdout: Tensor,
+    config: Config,
+    *,
+    run: Path | None = None,
+    resume: bool = False,
+    callback: Callback | None = None,
+) -> Networks:
+    """Train generator, discriminator and encoder on healthy images.
+
+    Parameters
+    ----------
+    images
+        Healthy images, (N, C, S, S) in [-1, 1].
+    holdout
+        Healthy images that only the snapshots look at, (M, C, S, S).
+    config
+        The profile.
+    run
+        Folder that receives `training/`: history, snapshots and the state a killed run resumes from.
+    resume
+        Go on from the state in `run`, if there is one. The result is that of an unbroken run.
+
+    Returns
+    -------
+    Networks
+        Averaged weights, on the training device, in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        Training diverged, the state is damaged, or it belongs to other settings.
+    """
+    return Trainer(images, holdout, config, run, callback).run(resume)

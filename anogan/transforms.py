@@ -1,0 +1,115 @@
+"""From a scan to the network's grid and range, and back to the scan's own grid."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from anogan.config import InputConfig
+from anogan.scan import Scan
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def to_network(scan: Scan, config: InputConfig) -> np.ndarray:
+    """Bring a scan to the network's grid and range.
+
+    The image is stretched to the square; its aspect is not kept.
+
+    Parameters
+    ----------
+    scan
+        The scan.
+    config
+        The profile's `input` section: channels, size and intensity.
+
+    Returns
+    -------
+    np.ndarray
+        (C, size, size) float32 in [-1, 1].
+
+    Raises
+    ------
+    ValueError
+        `intensity` is "percentile" and all pixels are alike.
+    """
+    image = _with_channels(scan.pixels, config.channels)
+    low, high = _intensity_range(scan, image, config)
+    image = ((_resize_image(image, (config.size, config.size)) - low) / (high - low)).clip(0, 1) * 2 - 1
+    image = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+    return np.ascontiguousarray(image, dtype=np.float32)
+
+
+def image_to_scan_grid(image: np.ndarray, scan: Scan, config: InputConfig | None = None) -> np.ndarray:
+    """Bring an image of the network, such as a reconstruction, to the scan's own grid.
+
+    Parameters
+    ----------
+    image
+        (C, h, w) in [-1, 1].
+    scan
+        The scan it belongs to.
+    config
+        The profile's `input` section; with it, a percentile stretch is undone, so that image and scan compare.
+
+    Returns
+    -------
+    np.ndarray
+        (H, W) float32 in [0, 1]; (H, W, 3) when both the scan and the network have colors.
+    """
+    unit = (np.asarray(image, np.float32).transpose(1, 2, 0).clip(-1, 1) + 1) / 2
+    unit = unit[..., 0] if unit.shape[2] == 1 else unit
+    if config is not None:
+        low, high = _intensity_range(scan, _with_channels(scan.pixels, config.channels), config)
+        unit = unit * (high - low) + low
+    if scan.pixels.ndim == 2:
+        unit = _with_channels(unit, 1)
+    resized = _resize_image(np.ascontiguousarray(unit), scan.pixels.shape[:2])
+    return resized.clip(0, 1)
+
+
+def mask_to_network(mask: np.ndarray, config: InputConfig) -> np.ndarray:
+    """Bring a mask (H, W) to the network's grid: (size, size) bool, true where half of a cell or more is covered.
+
+    A mask too small to cover half of any cell keeps the cells that it covers most.
+    """
+    covered = _resize_image(np.asarray(mask, bool).astype(np.float32), (config.size, config.size))
+    least = min(0.5, float(covered.max()))
+    return (covered >= least) & (covered > 0)
+
+
+def to_scan_grid(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bring a map (h, w) to a scan's grid (H, W), linearly between cell centers: (H, W) float32."""
+    height, width = shape
+    return cv2.resize(np.asarray(values, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    if channels == 1 and image.ndim == 3:
+        return image @ _LUMINANCE
+    if channels == 3 and image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return image
+
+
+def _intensity_range(scan: Scan, image: np.ndarray, config: InputConfig) -> tuple[float, float]:
+    """Return which values become black and white."""
+    if config.intensity == "range":
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(image, (0.5, 99.5)))
+    if low == high:  # nearly all background
+        low, high = float(image.min()), float(image.max())
+    if low == high:
+        raise ValueError(f"{scan.source}: all pixels are alike, so there is nothing to judge")
+    return low, high
+
+
+def _resize_image(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize (H, W) or (H, W, C): the mean where an axis shrinks, cubic where it grows; not clipped."""
+    height, width = shape
+    smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
+    if smaller != image.shape[1::-1]:
+        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+    if (width, height) != smaller:
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+    return image

@@ -1,0 +1,19 @@
+"""The dashboard's router: `streamlit run app.py -- --run runs/NAME`."""
+
+import streamlit as st
+
+from anogan.dashboard import case, evaluation, style, training, upload, widgets, worklist
+
+st.set_page_config(page_title="anogan", page_icon=style.ICON, layout="wide")
+pages = {
+    "worklist": st.Page(
+        worklist.page, title="Work list", icon=":material/list_alt:", url_path="worklist", default=True
+    ),
+    "case": st.Page(case.page, title="Case", icon=":material/image_search:", url_path="case"),
+    "upload": st.Page(upload.page, title="Upload", icon=":material/upload_file:", url_path="upload"),
+    "evaluation": st.Page(evaluation.page, title="Evaluation", icon=":material/monitoring:", url_path="evaluation"),
+    "training": st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training"),
+}
+page = st.navigation(list(pages.values()), position="top")
+widgets.frame(pages)
+page.run()

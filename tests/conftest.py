@@ -1,0 +1,54 @@
+"""What many tests share: tiny images, one tiny detector, and the real images where there are some."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from anogan.detector import Detector
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with healthy/, abnormal/ and masks/: 40 and 12 textured discs. Do not write into it."""
+    from anogan.synthetic import write_tiny
+
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny(folder, n_healthy=40, n_abnormal=12, size=48, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run folder of a detector trained and calibrated on `tiny_folder`. Do not write into it."""
+    import anogan
+
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    config = anogan.load_config("tiny")
+    scans = anogan.open_dataset(tiny_folder, config)
+    detector = anogan.Detector.train(scans.train, config, run=run)
+    detector.calibrate(scans.calibration, false_alarm_rate=0.2).save(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_detector(tiny_run: Path) -> Detector:
+    """Return the detector of `tiny_run`."""
+    from anogan.detector import Detector
+
+    return Detector.load(tiny_run)
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Return the folder of real images; without it the test is skipped, and the skip says so."""
+    root = Path(os.environ.get("ANOGAN_DATA") or ROOT.parent / "shared" / "data")
+    if not root.is_dir():
+        pytest.skip(f"no real images: {root} is missing; name their folder in $ANOGAN_DATA")
+    return root

@@ -1,0 +1,359 @@
+"""DICOM: gray values worked out by hand from the standard, refusals, privacy, and files that a strict reader takes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import config as pydicom_config
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import BasicTextSRStorage, ImplicitVRLittleEndian, MRImageStorage
+
+from anogan.io import find_images, read_scan, read_subject
+from anogan.io.dicom import write_dicom
+
+VALUES = np.array([[0, 50, 100, 150, 200, 4000]], np.uint16)
+
+
+def made(
+    path: Path, pixels: np.ndarray = VALUES, edit: Callable[[Dataset], None] | None = None, **options: Any
+) -> Path:
+    """Write a DICOM file; `edit` changes it afterwards, pixels of another type included."""
+    write_dicom(path, pixels.astype(np.uint16), **options)
+    ds = dcmread(path)
+    if pixels.dtype == np.int16:
+        ds.PixelRepresentation = 1
+    if edit is not None:
+        edit(ds)
+    ds.save_as(path)
+    return path
+
+
+def setting(**attributes: Any) -> Callable[[Dataset], None]:
+    def edit(ds: Dataset) -> None:
+        for keyword, value in attributes.items():
+            setattr(ds, keyword, value)
+            if ds[keyword].VR == "US or SS":
+                ds[keyword].VR = "US"
+
+    return edit
+
+
+def read(path: Path, **attributes: Any) -> np.ndarray:
+    """Read the first row of VALUES with these attributes."""
+    return read_scan(made(path / "a.dcm", edit=setting(**attributes))).pixels[0]
+
+
+# Gray values
+
+
+def test_a_linear_window(tmp_path: Path) -> None:
+    # PS3.3 C.11.2.1.2: (x - (c - 0.5)) / (w - 1) + 0.5, here (x - 99.5) / 200 + 0.5
+    expected = [0.0025, 0.2525, 0.5025, 0.7525, 1, 1]
+    np.testing.assert_allclose(read(tmp_path, WindowCenter=100, WindowWidth=201), expected, atol=1e-6)
+
+
+def test_the_first_of_several_windows(tmp_path: Path) -> None:
+    several = read(tmp_path, WindowCenter=[100, 1000], WindowWidth=[201, 2000])
+    np.testing.assert_allclose(several[:2], [0.0025, 0.2525], atol=1e-6)
+
+
+def test_an_exact_window_and_a_sigmoid(tmp_path: Path) -> None:
+    window = {"WindowCenter": 100, "WindowWidth": 200}
+    exact = read(tmp_path, VOILUTFunction="LINEAR_EXACT", **window)
+    np.testing.assert_allclose(exact, [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-6)
+    sigmoid = read(tmp_path, VOILUTFunction="SIGMOID", **window)
+    np.testing.assert_allclose(sigmoid[1:4], [1 / (1 + np.e), 0.5, np.e / (1 + np.e)], atol=1e-6)
+
+
+def test_a_window_of_width_one_is_a_threshold(tmp_path: Path) -> None:
+    assert read(tmp_path, WindowCenter=100.5, WindowWidth=1).tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "window", [{}, {"WindowCenter": 100, "WindowWidth": 0}, {"WindowCenter": "", "WindowWidth": ""}]
+)
+def test_without_a_window_minimum_and_maximum(tmp_path: Path, window: dict[str, Any]) -> None:
+    np.testing.assert_allclose(read(tmp_path, **window), VALUES[0] / 4000, atol=1e-6)
+
+
+def test_rescale_comes_before_the_window(tmp_path: Path) -> None:
+    # 2 x - 100: -100, 0, 100, ... in a window of -100 to 100
+    pixels = read(tmp_path, RescaleSlope=2, RescaleIntercept=-100, WindowCenter=0.5, WindowWidth=201)
+    np.testing.assert_allclose(pixels[:3], [0, 0.5, 1], atol=1e-6)
+
+
+def test_signed_values(tmp_path: Path) -> None:
+    stored = np.array([[-1000, -500, 0, 1000]], np.int16)
+    scan = read_scan(made(tmp_path / "a.dcm", stored))
+    np.testing.assert_allclose(scan.pixels, [[0, 0.25, 0.5, 1]], atol=1e-6)
+    assert scan.details["bits"] == "16 signed"
+
+
+def test_monochrome1_is_turned_round(tmp_path: Path) -> None:
+    pixels = read(tmp_path, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_allclose(pixels, 1 - VALUES[0] / 4000, atol=1e-6)
+
+
+def test_eight_bits_keep_their_full_range(tmp_path: Path) -> None:
+    def eight(ds: Dataset) -> None:
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+        ds.Rows, ds.Columns, ds.PixelData = 1, 4, bytes([0, 51, 102, 204])
+        ds["PixelData"].VR = "OB"
+
+    scan = read_scan(made(tmp_path / "a.dcm", edit=eight))
+    np.testing.assert_allclose(scan.pixels, [[0, 0.2, 0.4, 0.8]], atol=1e-6)
+
+
+def test_padding_is_black_and_does_not_count(tmp_path: Path) -> None:
+    np.testing.assert_allclose(read(tmp_path, PixelPaddingValue=4000), [0, 0.25, 0.5, 0.75, 1, 0], atol=1e-6)
+    inverted = read(tmp_path, PixelPaddingValue=4000, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_allclose(inverted, [1, 0.75, 0.5, 0.25, 0, 0], atol=1e-6)
+
+    def implicit(ds: Dataset) -> None:  # an encoding that does not say whether the value is signed
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        setting(PixelPaddingValue=0)(ds)
+
+    pixels = read_scan(made(tmp_path / "b.dcm", edit=implicit)).pixels[0]
+    np.testing.assert_allclose(pixels, [0, 0, 50 / 3950, 100 / 3950, 150 / 3950, 1], atol=1e-6)
+
+
+def test_a_voi_lut(tmp_path: Path) -> None:
+    def table(ds: Dataset) -> None:
+        lut = Dataset()
+        lut.LUTDescriptor = [3, 50, 8]  # entries, first input, bits
+        lut.LUTData = [0, 51, 255]
+        lut["LUTDescriptor"].VR, lut["LUTData"].VR = "US", "US"
+        ds.VOILUTSequence = [lut]
+
+    stored = np.array([[0, 50, 51, 52, 300]], np.uint16)
+    scan = read_scan(made(tmp_path / "a.dcm", stored, edit=table))
+    np.testing.assert_allclose(scan.pixels, [[0, 0, 0.2, 1, 1]], atol=1e-6)
+
+
+def test_colors(tmp_path: Path) -> None:
+    def colors(ds: Dataset) -> None:
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7
+        ds.SamplesPerPixel, ds.PlanarConfiguration, ds.PhotometricInterpretation = 3, 0, "RGB"
+        ds.Rows, ds.Columns, ds.PixelData = 1, 2, bytes([255, 0, 51, 0, 102, 255])
+        ds["PixelData"].VR = "OB"
+
+    scan = read_scan(made(tmp_path / "a.dcm", edit=colors))
+    np.testing.assert_allclose(scan.pixels, [[[1, 0, 0.2], [0, 0.4, 1]]], atol=1e-6)
+
+
+# Geometry
+
+
+def test_position_is_along_the_slice_normal(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    write_dicom(path, VALUES, spacing=(0.7, 0.5), position=(1, 2, 3), uids=("2.25.1", "2.25.2", "2.25.3"))
+    scan = read_scan(path)
+    assert scan.spacing == (0.7, 0.5)
+    assert scan.position == 3  # axial: the normal is z
+    assert (scan.study_uid, scan.series_uid, scan.instance_uid) == ("2.25.1", "2.25.2", "2.25.3")
+    assert scan.modality == "MR"
+    write_dicom(path, VALUES, position=(1, 2, 3), orientation=(0, 1, 0, 0, 0, -1))
+    assert read_scan(path).position == -1  # sagittal: y cross -z is -x
+
+
+# Refusals
+
+
+def refused(path: Path) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError) as caught:
+            read_scan(path)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{path}: ")
+    assert "\n" not in sentence
+    return sentence.removeprefix(f"{path}: ")
+
+
+def test_dicom_without_pixels(tmp_path: Path) -> None:
+    def report(ds: Dataset) -> None:
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+        for keyword in ("PixelData", "Rows", "Columns"):
+            delattr(ds, keyword)
+
+    path = made(tmp_path / "a.dcm", edit=report)
+    assert refused(path) == "is a DICOM file without pixels (Basic Text SR Storage); choose an image"
+    path = made(tmp_path / "b.dcm", edit=lambda ds: ds.__delattr__("PixelData"))
+    assert "without pixels (MR Image Storage)" in refused(path)
+
+
+def test_several_frames(tmp_path: Path) -> None:
+    assert "holds 12 frames" in refused(made(tmp_path / "a.dcm", edit=setting(NumberOfFrames=12)))
+
+
+def test_a_huge_header(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.dcm", edit=setting(Rows=30000, Columns=30000))
+    assert refused(path).startswith("has 30000 x 30000 pixels, more than the 64 million")
+
+
+def test_too_few_pixels(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.dcm", np.ones((64, 64), np.uint16))
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "cannot be decoded (Explicit VR Little Endian)" in refused(path)
+
+
+def test_only_gray_pixels_of_16_bits_are_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="uint16"):
+        write_dicom(tmp_path / "a.dcm", np.zeros((2, 2)))
+    assert not list(tmp_path.iterdir())
+
+
+# Privacy
+
+
+NAME, NUMBER = "Doe^Unmistakable", "ID-31415926"
+
+
+def secret(path: Path, **attributes: Any) -> Path:
+    edit = setting(PatientName=NAME, OtherPatientIDs=NUMBER, PatientBirthDate="19700101", **attributes)
+    return made(path, patient_id=NUMBER, edit=edit)
+
+
+def test_a_scan_holds_a_pseudonym_and_nothing_of_the_patient(tmp_path: Path) -> None:
+    one, two = secret(tmp_path / "a.dcm"), secret(tmp_path / "b.dcm", StudyInstanceUID="2.25.9")
+    scan = read_scan(one)
+    told = repr(scan)
+    assert "Unmistakable" not in told
+    assert "31415926" not in told
+    assert "1970" not in told
+    assert len(scan.subject) == 12
+    assert scan.subject == read_scan(two).subject == read_subject(one)
+    assert scan.subject != read_subject(made(tmp_path / "c.dcm", patient_id="ID-2"))
+
+
+def test_a_key_changes_the_pseudonym(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = secret(tmp_path / "a.dcm")
+    plain = read_subject(path)
+    monkeypatch.setenv("ANOGAN_PSEUDONYM_KEY", "a secret of this hospital")
+    assert read_subject(path) not in ("", plain)
+
+
+def test_without_a_number_the_study_stands_for_the_person(tmp_path: Path) -> None:
+    one = made(tmp_path / "a.dcm", uids=("2.25.1", "2.25.2", "2.25.3"))
+    two = made(tmp_path / "b.dcm", uids=("2.25.1", "2.25.2", "2.25.4"))
+    other = made(tmp_path / "c.dcm", uids=("2.25.5", "2.25.6", "2.25.7"))
+    assert read_subject(one) == read_subject(two) != read_subject(other)
+
+
+def test_no_damage_gets_further_than_one_sentence_without_the_patient(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = secret(tmp_path / "whole.dcm").read_bytes()
+    path, rng, unread = tmp_path / "damaged.dcm", np.random.default_rng(0), 0
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for trial in range(300):
+            data = bytearray(whole[: rng.integers(140, len(whole))] if trial % 2 else whole)
+            for place in rng.integers(132, len(data), 3):
+                data[place] = rng.integers(256)
+            path.write_bytes(data)
+            try:
+                told = repr(read_scan(path))
+            except ValueError as error:
+                unread += 1
+                told = str(error)
+                assert told.startswith(f"{path}: ")
+            read_subject(path)
+            assert "Unmistakable" not in told
+            assert "31415926" not in told
+    assert unread > 100
+    told = "".join(str(warning.message) for warning in warned) + caplog.text + "".join(capfd.readouterr())
+    assert "Unmistakable" not in told
+    assert "31415926" not in told
+
+
+# Strictness
+
+# MR Image Storage: the attributes of type 1 (with a value) and 2 (perhaps without) of PS3.3 A.4's mandatory modules.
+TYPE_1 = """
+SOPClassUID SOPInstanceUID SpecificCharacterSet StudyInstanceUID SeriesInstanceUID Modality PatientPosition
+FrameOfReferenceUID PixelSpacing ImageOrientationPatient ImagePositionPatient ImageType ScanningSequence SequenceVariant
+SamplesPerPixel PhotometricInterpretation Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation PixelData
+"""
+TYPE_2 = """
+PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber
+SeriesNumber PositionReferenceIndicator Manufacturer InstanceNumber SliceThickness ScanOptions MRAcquisitionType
+RepetitionTime EchoTime EchoTrainLength
+"""
+
+
+def test_what_is_written_passes_a_strict_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pydicom_config.settings, "reading_validation_mode", pydicom_config.RAISE)
+    path = tmp_path / "a.dcm"
+    pixels = np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000
+    write_dicom(
+        path, pixels, spacing=(1 / 3, 2e-5), position=(-123.456789012345, 1e-17, 7), patient_id="P", window=(1 / 3, 2e9)
+    )
+    ds = dcmread(path)  # without force: preamble and meta header are there
+    for element in ds.iterall():
+        assert element.value is not NotImplemented  # reads, and so validates, each value
+    assert all(ds.get(keyword) not in (None, "") for keyword in TYPE_1.split())
+    assert all(keyword in ds for keyword in TYPE_2.split())
+    assert ds.SOPClassUID == ds.file_meta.MediaStorageSOPClassUID == MRImageStorage
+    assert ds.SOPInstanceUID == ds.file_meta.MediaStorageSOPInstanceUID
+    assert ds.PatientName == ""
+    np.testing.assert_array_equal(ds.pixel_array, pixels)
+    np.testing.assert_allclose(ds.PixelSpacing, [1 / 3, 2e-5], rtol=1e-8)
+
+
+def test_the_same_input_writes_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.dcm", "b.dcm"):
+        write_dicom(tmp_path / name, VALUES, uids=("2.25.1", "2.25.2", "2.25.3"))
+    assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
+
+
+# Real files
+
+
+@pytest.mark.realdata
+def test_every_real_file_is_read_or_refused_with_a_reason(data_root: Path) -> None:
+    read, sentences = {}, {}
+    for path in find_images([data_root / "dicom" / "pydicom_data"]):
+        try:
+            read[path.stem] = read_scan(path)
+        except ValueError as error:
+            sentences[path.stem] = str(error)
+    assert len(read) >= 50
+    assert all("frames; only single-frame" in sentence for sentence in sentences.values()), sentences
+    for name, scan in read.items():
+        assert scan.pixels.std() > 0.01, name
+        assert scan.details["transfer syntax"]
+    # The same picture in several encodings.
+    for one, other in [
+        ("693_J2KR", "693_UNCR"),  # CT, JPEG 2000
+        ("OBXXXX1A", "OBXXXX1A_rle"),  # palette
+        ("OBXXXX1A", "OBXXXX1A_expb"),  # big endian
+        ("gdcm-US-ALOKA-16", "gdcm-US-ALOKA-16_big"),  # segmented palette
+        ("SC_rgb", "SC_rgb_16bit"),
+        ("SC_rgb", "SC_rgb_expb_32bit"),
+        ("JLSL_RGB_ILV0", "JLSL_RGB_ILV2"),  # JPEG-LS, no preamble
+        ("US1_UNCR", "US1_J2KR"),  # a TIFF header in the preamble
+        ("parametric_map_float", "parametric_map_double_float"),
+    ]:
+        np.testing.assert_allclose(read[one].pixels, read[other].pixels, atol=1e-6, err_msg=f"{one} {other}")
+    np.testing.assert_allclose(read["SC_rgb"].pixels, read["SC_ybr_full_uncompressed"].pixels, atol=0.03)
+    assert read["RG3_J2KR"].details["photometric"] == "MONOCHROME1"
+    # A leg: the air beside it is dark and the leg is light, once MONOCHROME1 is turned round.
+    air, leg = read["RG3_J2KR"].pixels[860:900, 490:510], read["RG3_J2KR"].pixels[860:900, 870:890]
+    assert np.median(air) < 0.2 < 0.4 < np.median(leg)
+
+
+@pytest.mark.realdata
+def test_a_real_series(data_root: Path) -> None:
+    scans = [read_scan(path) for path in find_images([data_root / "dicom" / "t1_series"])]
+    assert len(scans) == 64
+    assert len({scan.subject for scan in scans}) == len({scan.series_uid for scan in scans}) == 1
+    positions = np.sort([scan.position for scan in scans if scan.position is not None])
+    np.testing.assert_allclose(np.diff(positions), 2.0, atol=0.01)
+    assert {scan.pixels.shape for scan in scans} == {(384, 274)}

@@ -1,0 +1,240 @@
+"""Results are written whole, read back, and never name a patient."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anogan.heatmap import overlay
+from anogan.io import read_scan, write_png
+from anogan.io.results import ResultsWriter, case_id, read_case, read_results
+from anogan.scan import Result, Scan
+
+SUMMARY: dict[str, Any] = {"name": "d", "hash": "ab" * 32, "threshold": 2.0, "map_range": [0.0, 6.0]}
+
+
+def scored(path: Path, *, score: float = 3.5, shape: tuple[int, ...] = (200, 300)) -> tuple[Scan, Result]:
+    """Write an image and make up what a detector says of it."""
+    rng = np.random.default_rng(len(path.name))
+    write_png(path, rng.integers(0, 256, shape).astype(np.uint8))
+    scan = read_scan(path)
+    maps = rng.normal(2, 1, (2, *shape[:2])).astype(np.float32)
+    return scan, Result(
+        scan.source,
+        "scored",
+        score=score,
+        p_value=0.25,
+        flagged=True,
+        anomaly_map=maps[0],
+        reconstruction=scan.pixels / 2,
+        components={"residual": 1.5, "gaussian": 2.5},
+        component_maps={"residual": maps[1]},
+        seconds=0.5,
+    )
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    scan, result = scored(tmp_path / "a.png")
+    mask = np.zeros((200, 300), bool)
+    mask[5:9] = True
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        case = writer.add(scan, result, subject="p1", label=1, mask=mask)
+        lost = writer.add_failure(tmp_path / "none.png", "none.png: there is no such file")
+    assert case == hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()[:16]
+    document = read_results(tmp_path / "out")
+    assert document["format"] == 1
+    assert document["detector"] == SUMMARY
+    assert document["cases"] == [
+        {
+            "case": case,
+            "file": str(tmp_path / "a.png"),
+            "subject": "p1",
+            "label": "abnormal",
+            "status": "scored",
+            "reason": "",
+            "score": 3.5,
+            "p_value": 0.25,
+            "flagged": True,
+            "uncertainty": None,
+            "height": 200,
+            "width": 300,
+            "components": {"residual": 1.5, "gaussian": 2.5},
+            "seconds": 0.5,
+        },
+        {
+            "case": lost,
+            "file": str(tmp_path / "none.png"),
+            "subject": "",
+            "label": None,
+            "status": "not scored",
+            "reason": "none.png: there is no such file",
+            **dict.fromkeys(("score", "p_value", "flagged", "uncertainty", "height", "width", "seconds")),
+            "components": {},
+        },
+    ]
+    arrays = read_case(tmp_path / "out", case)
+    assert set(arrays) == {"image", "anomaly_map", "reconstruction", "mask", "component_residual"}
+    np.testing.assert_array_equal(arrays["image"], np.asarray(Image.open(tmp_path / "a.png")))
+    assert result.anomaly_map is not None
+    np.testing.assert_allclose(arrays["anomaly_map"], result.anomaly_map, atol=0.005)
+    np.testing.assert_allclose(arrays["reconstruction"], scan.pixels * 127.5, atol=0.51)
+    np.testing.assert_array_equal(arrays["mask"], mask)
+    assert arrays["image"].dtype == arrays["mask"].dtype == np.uint8
+
+
+def test_pictures(tmp_path: Path) -> None:
+    scan, result = scored(tmp_path / "a.png", shape=(200, 300, 3))
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        folder = tmp_path / "out" / "cases" / writer.add(scan, result)
+    assert result.anomaly_map is not None
+    expected = overlay(scan.pixels, result.anomaly_map, (0, 6))
+    np.testing.assert_array_equal(np.asarray(Image.open(folder / "heatmap.png")), expected)
+    assert Image.open(folder / "thumbnail.png").size == (128, 85)
+
+
+def test_the_table_says_the_same(tmp_path: Path) -> None:
+    with ResultsWriter(tmp_path, SUMMARY) as writer:
+        writer.add(*scored(tmp_path / 'comma, quote" and newline\n.png', shape=(8, 8)), label="healthy")
+        writer.add_failure("none.png", "gone")
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        one, two = csv.DictReader(file)
+    assert one["file"].endswith('comma, quote" and newline\n.png')
+    assert (one["label"], one["score"], one["flagged"], one["component_gaussian"]) == ("healthy", "3.5", "True", "2.5")
+    assert (two["status"], two["score"], two["flagged"], two["component_gaussian"]) == ("not scored", "", "", "")
+
+
+def test_what_was_not_scored_has_no_folder(tmp_path: Path) -> None:
+    scan, _ = scored(tmp_path / "a.png")
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        writer.add(scan, Result(scan.source, "not scored", reason="all pixels are alike"))
+    (case,) = read_results(tmp_path / "out")["cases"]
+    assert (case["score"], case["flagged"], case["reason"]) == (None, None, "all pixels are alike")
+    assert not (tmp_path / "out" / "cases").exists()
+
+
+def test_the_same_detector_adds_to_the_list_and_another_begins_anew(tmp_path: Path) -> None:
+    def files() -> list[str]:
+        return [Path(case["file"]).name for case in read_results(tmp_path / "out")["cases"]]
+
+    a, b = scored(tmp_path / "a.png"), scored(tmp_path / "bb.png")
+    for pair in (a, b, a):
+        with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+            writer.add(*pair)
+    assert files() == ["bb.png", "a.png"]
+    with ResultsWriter(tmp_path / "out", SUMMARY | {"threshold": 3.0}) as writer:
+        writer.add(*b)
+    assert files() == ["bb.png"]
+
+
+def test_an_interrupted_work_list_keeps_what_was_done(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        writer.add(*scored(tmp_path / "a.png"))
+        raise KeyboardInterrupt
+    assert len(read_results(tmp_path / "out")["cases"]) == 1
+
+
+def test_on_a_full_disk_the_earlier_results_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        case = writer.add(*scored(tmp_path / "a.png"))
+    good = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    pair = scored(tmp_path / "bb.png")
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdopen", full)
+        with pytest.raises(ValueError) as caught, ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+            writer.add(*pair)
+    assert "cannot be written (No space left on device); free some space or choose another folder" in str(caught.value)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == good
+    assert len(read_results(tmp_path / "out")["cases"]) == 1
+    assert "image" in read_case(tmp_path / "out", case)
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    writer = ResultsWriter(tmp_path / "out", SUMMARY)
+    with pytest.raises(ValueError, match="its mask has shape"):
+        writer.add(*scored(tmp_path / "a.png"), mask=np.zeros((3, 3), bool))
+    with pytest.raises(ValueError, match="label: expected 0, 1"):
+        writer.add(*scored(tmp_path / "a.png"), label="odd")
+
+
+def test_large_scores_and_maps_survive(tmp_path: Path) -> None:
+    scan, result = scored(tmp_path / "a.png", score=float("inf"))
+    assert result.anomaly_map is not None
+    result.anomaly_map[0, 0] = 1e9
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        case = writer.add(scan, result)
+    assert read_case(tmp_path / "out", case)["anomaly_map"][0, 0] == np.finfo(np.float16).max
+    json.loads((tmp_path / "out" / "results.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"format": 2, "detector": {}, "cases": []}',
+        '{"format": 1, "detector": {}}',
+        '{"format": 1, "detector": {}, "cases": [{"case": "x"}]}',
+        "\udcff",
+    ],
+)
+def test_a_damaged_work_list_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ValueError) as caught:
+        read_results(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'results.json'}: is damaged or was not written by anogan; score the images again"
+    )
+
+
+def test_no_work_list(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"results\.json: there is no such file; score images first"):
+        read_results(tmp_path)
+
+
+def test_damaged_maps_are_one_sentence(tmp_path: Path) -> None:
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        case = writer.add(*scored(tmp_path / "a.png", shape=(20, 20)))
+    path = tmp_path / "out" / "cases" / case / "maps.npz"
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    unread = 0
+    for trial in range(100):
+        data = bytearray(whole[: rng.integers(len(whole))] if trial % 2 else whole)
+        if data:
+            data[rng.integers(len(data))] ^= 0xFF
+        path.write_bytes(data)
+        try:
+            read_case(tmp_path / "out", case)
+        except ValueError as error:
+            unread += 1
+            assert str(error) == f"{path}: is damaged; score the image again"
+    assert unread > 50
+    path.unlink()
+    with pytest.raises(ValueError, match="there is no such file"):
+        read_case(tmp_path / "out", case)
+
+
+@pytest.mark.parametrize("case", ["../../etc", "", "ABCDEF0123456789", "0" * 17])
+def test_a_case_is_no_path(tmp_path: Path, case: str) -> None:
+    with pytest.raises(ValueError, match="expected 16 hex digits"):
+        read_case(tmp_path, case)
+
+
+def test_a_case_is_named_by_content(tmp_path: Path) -> None:
+    for name, content in (("a", b"x"), ("b", b"x"), ("c", b"y")):
+        (tmp_path / name).write_bytes(content)
+    assert case_id(tmp_path / "a") == case_id(tmp_path / "b") != case_id(tmp_path / "c")
+    assert len(case_id(tmp_path / "none")) == 16

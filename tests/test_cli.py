@@ -1,0 +1,229 @@
+"""The commands: what they say, what they refuse, and how they leave."""
+
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from anogan import cli
+
+HEAVY = ("torch", "numpy", "cv2", "pydicom", "scipy", "sklearn", "streamlit")
+
+
+@pytest.fixture
+def anogan(capsys: pytest.CaptureFixture[str]):
+    """Return a function that runs one command in this process and returns its exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> SimpleNamespace:
+        code: object = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        out, err = capsys.readouterr()
+        if isinstance(code, str):  # Python prints the sentence and leaves with 1
+            code, err = 1, err + code
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
+
+
+@pytest.mark.parametrize("statement", ["import anogan", "import anogan.cli", "import anogan; dir(anogan)"])
+def test_importing_is_light(statement: str) -> None:
+    check = f"{statement}; import sys; print(sorted(set({HEAVY}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_is_light_and_names_every_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "anogan", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in ("synth", "info", "train", "calibrate", "inspect", "evaluate", "dashboard"):
+        assert re.search(rf"\b{command}\b", done.stdout)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert not imported & set(HEAVY)
+
+
+def test_the_public_names_all_exist() -> None:
+    import anogan
+
+    for name in anogan.__all__:
+        assert getattr(anogan, name) is not None
+    with pytest.raises(AttributeError, match="module 'anogan' has no attribute 'detect'"):
+        anogan.detect  # noqa: B018
+
+
+def test_the_demo_size_is_written_down_once() -> None:
+    from anogan.synthetic import write_phantom
+
+    defaults = inspect.signature(write_phantom).parameters, inspect.signature(cli.synth).parameters
+    assert defaults[0]["subjects"].default == defaults[1]["subjects"].default
+    assert defaults[0]["seed"].default == defaults[1]["seed"].default
+
+
+def test_version(anogan) -> None:
+    from anogan import __version__
+
+    assert anogan("--version").out == f"anogan {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["train"],
+        ["train", "images", "--run", "runs/x"],  # no profile
+        ["train", "images", "--profile", "tiny"],  # no run
+        ["inspect", "runs/x"],  # no images
+        ["calibrate", "runs/x", "images", "--false-alarm-rate", "often"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(anogan, arguments: list[str]) -> None:
+    result = anogan(*arguments)
+    assert result.code == 2
+    assert "Usage: anogan" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "nowhere", "--profile", "tiny", "--run", "run"], "nowhere"),
+        (["train", "nowhere", "--profile", "unheard-of", "--run", "run"], "profile unheard-of: unknown"),
+        (
+            ["train", "nowhere", "--profile", "tiny", "--run", "run", "--set", "training.stpes=3"],
+            "training.stpes: Extra",
+        ),
+        (["train", "nowhere", "--profile", "tiny", "--run", "full"], "full: exists already; add --resume"),
+        (["synth", "full"], "full: holds something already"),
+        (["calibrate", "nowhere", "full"], "nowhere: there is no such run folder"),
+        (["inspect", "nowhere", "nothing.png"], "nothing.png"),
+        (["inspect", "full", "full/one.png"], "detector.json"),
+        (["evaluate", "nowhere", "full"], "nowhere: there is no such run folder"),
+        (["dashboard", "full"], "full: not a run folder"),
+        (["info", "nowhere.png"], "nowhere.png"),
+    ],
+)
+def test_a_fault_is_one_sentence_and_exit_code_1(
+    anogan, arguments: list[str], sentence: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    shutil.copy(next((tiny_folder / "healthy").rglob("*.png")), tmp_path / "full" / "one.png")
+    result = anogan(*arguments)
+    assert result.code == 1
+    assert sentence in result.err
+    assert result.err.startswith("anogan: ")
+    assert len(result.err.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("healthy", "abnormal"), [(0, 0), (5, 0), (0, 12)])
+def test_too_few_healthy_images_are_refused_before_anything_is_written(
+    anogan, healthy: int, abnormal: int, tiny_folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for kind, count in (("healthy", healthy), ("abnormal", abnormal)):
+        for path in sorted((tiny_folder / kind).glob("*.png"))[:count]:
+            (data / kind).mkdir(exist_ok=True)
+            shutil.copy(path, data / kind)
+    result = anogan("train", data, "--profile", "tiny", "--run", tmp_path / "run")
+    assert result.code == 1
+    assert re.fullmatch(r"anogan: .*healthy.*", result.err)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_system_error_names_its_file() -> None:
+    assert cli._sentence(PermissionError(13, "Permission denied", "x.png")) == "x.png: permission denied"
+    assert cli._sentence(ValueError("two\n  lines")) == "two lines"
+
+
+def test_info_shows_what_the_reader_sees_and_goes_on_past_a_bad_file(anogan, tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(next((tiny_folder / "healthy").rglob("*.png")), tmp_path / "good.png")
+    (tmp_path / "bad.dcm").write_text("this is a text file")
+    result = anogan("info", tmp_path / "bad.dcm", tmp_path / "good.png")
+    assert result.code == 1
+    assert "PNG" in result.out
+    assert re.search(r"\d+ x \d+ pixels, (gray|color)", result.out)
+    assert "bad.dcm" in result.err
+    assert result.err.endswith("anogan: 1 file could not be read")
+    assert anogan("info", tmp_path / "good.png").code == 0
+
+
+def test_inspect_writes_results_and_never_calls_a_bad_file_normal(
+    anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    for kind in ("healthy", "abnormal"):
+        for path in sorted((tiny_folder / kind).rglob("*.png"))[:2]:
+            shutil.copy(path, work / f"{kind}-{path.name}")
+    image = next(work.glob("healthy-*")).read_bytes()
+    (work / "cut.png").write_bytes(image[: len(image) // 2])
+    result = anogan("inspect", tiny_run, work, "--out", tmp_path / "out")
+    assert result.code == 1
+    assert "4 scored" in result.out
+    assert "cut.png" in result.err
+    assert result.err.endswith("anogan: 1 file not scored")
+    assert not re.search(r"\bnormal\b", result.out + result.err)
+
+    cases = json.loads((tmp_path / "out" / "results.json").read_text())["cases"]
+    by_status = {status: [case for case in cases if case["status"] == status] for status in ("scored", "not scored")}
+    assert len(by_status["scored"]) == 4
+    assert [Path(case["file"]).name for case in by_status["not scored"]] == ["cut.png"]
+    assert by_status["not scored"][0]["flagged"] is None
+    for case in by_status["scored"]:
+        assert (tmp_path / "out" / "cases" / case["case"] / "heatmap.png").is_file()
+        assert 0 < case["p_value"] <= 1
+    assert (tmp_path / "out" / "results.csv").read_text().count("\n") == 6  # a header and five files
+
+    (work / "cut.png").unlink()
+    assert anogan("inspect", tiny_run, work, "--out", tmp_path / "again").code == 0
+
+
+def test_an_altered_weight_file_is_refused(anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    weights = bytearray((run / "detector.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (run / "detector.safetensors").write_bytes(weights)
+    image = next((tiny_folder / "healthy").rglob("*.png"))
+    result = anogan("inspect", run, image, "--out", tmp_path / "out")
+    assert result.code == 1
+    assert "detector.safetensors" in result.err
+    (run / "detector.safetensors").unlink()
+    result = anogan("evaluate", run, tiny_folder)
+    assert result.code == 1
+    assert "detector.safetensors" in result.err
+
+
+def test_training_refuses_to_mix_settings_in_one_run(anogan, tiny_run: Path, tiny_folder: Path) -> None:
+    before = (tiny_run / "detector.safetensors").read_bytes()
+    again = anogan("train", tiny_folder, "--run", tiny_run, "--resume")
+    assert (again.code, again.out) == (0, f"{tiny_run} is trained already\n")
+    other = anogan("train", tiny_folder, "--profile", "tiny", "--set", "training.seed=9", "--run", tiny_run, "--resume")
+    assert other.code == 1
+    assert "was started with other settings" in other.err
+    assert (tiny_run / "detector.safetensors").read_bytes() == before
+
+
+def test_interrupting_a_training_says_how_to_go_on(
+    anogan, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from anogan.detector import Detector
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Detector, "train", interrupted)
+    result = anogan("train", tiny_folder, "--profile", "tiny", "--run", tmp_path / "run")
+    assert result.code == 130
+    assert f"go on with: anogan train {tiny_folder} --run {tmp_path / 'run'} --resume" in result.err

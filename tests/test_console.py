@@ -1,0 +1,93 @@
+"""Progress bars, durations and ports."""
+
+import io
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from anogan import console
+from anogan.training import TrainingEvent
+
+
+def lines(calls: list[tuple[int, int]], **options: str) -> list[str]:
+    out = io.StringIO()
+    with console.Bar("reading", Console(file=out, width=200)) as bar:
+        for done, total in calls:
+            bar(done, total, **options)  # type: ignore[arg-type]
+    return out.getvalue().splitlines()
+
+
+def test_without_a_terminal_a_bar_is_a_line_per_tenth() -> None:
+    shown = lines([(done, 200) for done in range(1, 201)])
+    assert [line.split(",")[0] for line in shown] == [f"reading: {done} of 200" for done in (1, *range(20, 201, 20))]
+    assert re.fullmatch(r"reading: 20 of 200, \d+ s left", shown[1])
+    assert shown[-1] == "reading: 200 of 200"  # nothing is left
+
+
+def test_nothing_to_do_is_no_division_by_zero() -> None:
+    assert lines([(0, 0)]) == ["reading: 0 of 0"]
+
+
+def test_training_shows_phase_losses_and_time_left() -> None:
+    out = io.StringIO()
+    with console.Bar("training", Console(file=out, width=200)) as bar:
+        bar.training(TrainingEvent("adversarial", 5, 10, {"generator": 0.6931, "penalty": 12.5}, 150.0))
+        bar.training(TrainingEvent("encoder", 1, 2, {}, None))
+    first, second = out.getvalue().splitlines()
+    assert first == "adversarial: 5 of 10, 2 min 30 s left, generator 0.693, penalty 12.5"
+    assert second.startswith("encoder: 1 of 2, ")
+
+
+def test_on_a_terminal_each_title_has_its_bar() -> None:
+    out = io.StringIO()
+    with console.Bar("reading", Console(file=out, width=120, force_terminal=True)) as bar:
+        bar(3, 4, note="calm")
+        bar(1, 2, title="writing")
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue()).splitlines()[-2:]
+    assert re.match(r"reading +.* 3 of 4 .*s left +calm", last[0])
+    assert re.match(r"writing +.* 1 of 2", last[1])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (605, "10 min 05 s")]
+)
+def test_durations_in_words(seconds: float, words: str) -> None:
+    assert console.in_words(seconds) == words
+
+
+def test_a_taken_port_gives_the_next_free_one() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        assert taken < console.free_port(taken) < taken + 20
+    assert console.free_port(taken) == taken
+
+
+def test_the_router_is_found() -> None:
+    assert "st.navigation" in console.router().read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_dashboard_prints_its_address_and_leaves_with_its_command(tmp_path: Path) -> None:
+    (tmp_path / "profile.toml").write_text("")
+    command = [sys.executable, "-m", "anogan", "dashboard", str(tmp_path), "--port", "8765"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        address = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert address is not None
+        with urllib.request.urlopen(address[0], timeout=10) as page:
+            assert b"<html" in page.read()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(address[0], timeout=2)

@@ -1,0 +1,311 @@
+"""Folders and manifests become splits by subject, or one sentence that says why not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anogan.config import Config, InputConfig
+from anogan.dataset import Item, ScanSet, Splits, open_dataset
+from anogan.io import write_png
+from anogan.io.dicom import write_dicom
+
+CONFIG = Config(input=InputConfig(size=32))
+
+
+def images(folder: Path, names: Iterable[object], value: int = 100) -> None:
+    for name in names:
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, np.full((8, 6), value, np.uint8))
+
+
+def manifest(folder: Path, *lines: str, header: str = "file,split,label,subject") -> Path:
+    (folder / "manifest.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return folder
+
+
+def subjects(splits: Splits) -> list[set[str]]:
+    return [set(part.subjects) for part in (splits.train, splits.calibration, splits.test)]
+
+
+def check_disjoint(splits: Splits) -> None:
+    train, calibration, test = subjects(splits)
+    assert not train & calibration
+    assert not train & test
+    assert not calibration & test
+    assert not splits.train.labels.any()
+    assert not splits.calibration.labels.any()
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ValueError) as caught:
+        open_dataset(folder, CONFIG)
+    sentence = str(caught.value)
+    assert sentence.startswith(str(folder))
+    assert "\n" not in sentence
+    return sentence
+
+
+# Folders
+
+
+def test_healthy_subjects_are_split_and_the_abnormal_are_in_the_test(tmp_path: Path) -> None:
+    images(tmp_path / "healthy", range(50))
+    images(tmp_path / "abnormal", range(100, 107))
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert [len(part) for part in (splits.train, splits.calibration, splits.test)] == [30, 10, 17]
+    assert splits.test.labels.sum() == 7
+    again = open_dataset(tmp_path, CONFIG)
+    assert again == splits
+    assert open_dataset(tmp_path, CONFIG, seed=1) != splits
+
+
+def test_a_folder_below_healthy_is_a_subject(tmp_path: Path) -> None:
+    images(tmp_path / "normal", (f"p{person:02d}/scan/{k}" for person in range(10) for k in range(4)))
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert [len(names) for names in subjects(splits)] == [6, 2, 2]
+    assert [len(part) for part in (splits.train, splits.calibration, splits.test)] == [24, 8, 8]
+
+
+def test_a_subject_with_an_abnormal_image_is_in_the_test_with_all_images(tmp_path: Path) -> None:
+    images(tmp_path / "healthy", (f"p{person:02d}/{k}" for person in range(20) for k in range(2)))
+    images(tmp_path / "abnormal", ["p03/lesion"])
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert splits.test.subjects.count("p03") == 3
+    assert splits.test.labels.sum() == 1
+
+
+def test_split_folders(tmp_path: Path) -> None:
+    images(tmp_path / "train" / "healthy", range(20))
+    images(tmp_path / "val" / "healthy", range(5))  # the same numbers: a file's name is no person across splits
+    images(tmp_path / "val" / "abnormal", range(3))
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert [len(part) for part in (splits.train, splits.calibration, splits.test)] == [16, 4, 8]
+    images(tmp_path / "calibration" / "healthy", range(7))
+    assert [len(part) for part in vars(open_dataset(tmp_path, CONFIG)).values()] == [20, 7, 8]
+
+
+def test_dicom_files_of_one_person_stay_together(tmp_path: Path) -> None:
+    (tmp_path / "healthy").mkdir()
+    for number in range(30):
+        write_dicom(
+            tmp_path / "healthy" / f"IM{number:04d}", np.ones((4, 4), np.uint16), patient_id=f"person {number // 3}"
+        )
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert [len(names) for names in subjects(splits)] == [6, 2, 2]
+    assert "person" not in "".join(splits.train.subjects)
+
+
+def test_masks_are_found_by_place_and_name(tmp_path: Path) -> None:
+    images(tmp_path / "healthy", range(20))
+    images(tmp_path / "abnormal", ["p1/100", "101"])
+    for name, value in (("p1/100", 255), ("101", 1)):
+        mask = np.zeros((8, 6), np.uint8)
+        mask[2:4, 1] = value
+        (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_png(tmp_path / "masks" / f"{name}.png", mask)
+    test = open_dataset(tmp_path, CONFIG).test
+    for index in np.flatnonzero(test.labels):
+        drawn = test.read_mask(index)
+        assert drawn is not None
+        assert drawn.dtype == bool
+        assert np.argwhere(drawn).tolist() == [[2, 1], [3, 1]]
+    assert test.read_mask(int(np.flatnonzero(test.labels == 0)[0])) is None
+    (tmp_path / "masks" / "101.png").unlink()
+    assert "101.png: has no mask 101.png" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("healthy", "sentence"),
+    [(5, "holds 5 images of healthy subjects"), (12, "7 healthy images are left to train on, at least 10")],
+)
+def test_too_few_images(tmp_path: Path, healthy: int, sentence: str) -> None:
+    images(tmp_path / "healthy", range(healthy))
+    assert sentence in refused(tmp_path)
+
+
+def test_five_training_images(tmp_path: Path) -> None:
+    images(tmp_path / "train" / "healthy", range(5))
+    images(tmp_path / "calibration" / "healthy", range(5))
+    assert "5 healthy images are left to train on, at least 10 are needed" in refused(tmp_path)
+
+
+def test_one_subject_cannot_be_split(tmp_path: Path) -> None:
+    images(tmp_path / "healthy" / "p1", range(40))
+    assert "1 subjects; to train, calibrate and test, at least 3 are needed" in refused(tmp_path)
+
+
+def test_no_healthy_images(tmp_path: Path) -> None:
+    assert "is empty; put images into" in refused(tmp_path)
+    images(tmp_path / "abnormal", range(20))
+    assert "has no healthy images" in refused(tmp_path)
+    (tmp_path / "healthy").mkdir()
+    assert "has no healthy images" in refused(tmp_path)
+
+
+def test_an_abnormal_image_in_the_training_split(tmp_path: Path) -> None:
+    images(tmp_path / "train" / "healthy", range(20))
+    images(tmp_path / "train" / "abnormal", ["x"])
+    assert "x.png: is abnormal and in the train split, which must be healthy" in refused(tmp_path)
+
+
+def test_a_subject_in_two_splits(tmp_path: Path) -> None:
+    images(tmp_path / "train" / "healthy", (f"p{k}/1" for k in range(20)))
+    images(tmp_path / "test" / "healthy", ["p7/2"])
+    assert "subject p7 is in the train and the test split; keep each person in one" in refused(tmp_path) or (
+        "subject p7 is in the test and the train split; keep each person in one" in refused(tmp_path)
+    )
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    assert "there is no such folder or manifest" in refused(tmp_path / "none")
+
+
+# Manifests
+
+
+def test_a_manifest_says_it_all(tmp_path: Path) -> None:
+    images(tmp_path, [*range(20), "lesion", "mask"])
+    lines = [f"{k}.png,train,Healthy,p{k // 2},,seen twice" for k in range(16)]
+    lines += [f"{k}.png,calib,normal,p{k // 2},,\n" for k in range(16, 18)]  # empty lines do not matter
+    lines += ["18.png,val,0,p9,,", "19.png,test,Bona_Fide,p9,,", "lesion.png,test,1,p9,mask.png,"]
+    manifest(tmp_path, *lines, header="\ufefffile,Split,label,patient,mask,remark")
+    for path in (tmp_path, tmp_path / "manifest.csv"):
+        splits = open_dataset(path, CONFIG)
+        check_disjoint(splits)
+        assert [len(part) for part in (splits.train, splits.calibration, splits.test)] == [16, 2, 3]
+        assert subjects(splits)[1:] == [{"p8"}, {"p9"}]
+        assert splits.test.items[-1] == Item(tmp_path / "lesion.png", "p9", 1, tmp_path / "mask.png")
+
+
+GOOD = [f"{k}.png,train,healthy,p{k}" for k in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("x.png,train,healthy,p", "line 22: the file {folder}/x.png is missing"),
+        ("../0.png,train,healthy,p", "line 22: the file '../0.png' lies outside"),
+        ("a/../../0.png,train,healthy,p", "lies outside"),
+        ("/etc/hostname,train,healthy,p", "lies outside"),
+        (",train,healthy,p", "lies outside"),
+        ("0.png,train,odd,p", "line 22: unknown label 'odd'; expected healthy or abnormal"),
+        ("0.png,train", "line 22: unknown label ''"),
+        ("0.png,holiday,healthy,p", "line 22: unknown split 'holiday'"),
+        ("0.png,,healthy,p", "0.png has no split, others have"),
+        ("0.png,train,abnormal,p", "is abnormal and in the train split"),
+        ("0.png,calibration,abnormal,p", "is abnormal and in the calibration split"),
+        ("0.png,test,healthy,p3", "subject p3 is in the train and the test split"),
+    ],
+)
+def test_a_bad_line(tmp_path: Path, line: str, sentence: str) -> None:
+    images(tmp_path, range(20))
+    manifest(tmp_path, *GOOD, line)
+    assert sentence.format(folder=tmp_path) in refused(tmp_path)
+
+
+def test_a_missing_mask(tmp_path: Path) -> None:
+    images(tmp_path, range(20))
+    manifest(tmp_path, "0.png,abnormal,none.png", header="file,label,mask")
+    assert f"the mask {tmp_path / 'none.png'} is missing" in refused(tmp_path)
+
+
+def test_a_manifest_that_is_none(tmp_path: Path) -> None:
+    assert "has no column label" in refused(manifest(tmp_path, header="file,split"))
+    assert "names no healthy image" in refused(manifest(tmp_path))
+    (tmp_path / "manifest.csv").write_bytes(b"file,label\n\xff\xfe,healthy\n")
+    assert "is not a CSV file in UTF-8" in refused(tmp_path)
+    (tmp_path / "manifest.csv").write_bytes(b"")
+    assert "has no column file or label" in refused(tmp_path)
+
+
+# Sets
+
+
+def numbered(count: int, each: int = 1) -> ScanSet:
+    return ScanSet("set", tuple(Item(Path(f"{k}.png"), f"p{k // each}", 0) for k in range(count)))
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.25, 2), (0.01, 1), (0.99, 7)])
+def test_a_split_takes_whole_subjects(fraction: float, expected: int) -> None:
+    whole = numbered(24, each=3)
+    rest, part = whole.split_by_subject(fraction, seed=3)
+    assert len(set(part.subjects)) == expected
+    assert len(part) == 3 * expected
+    assert not set(part.subjects) & set(rest.subjects)
+    assert sorted([*rest, *part], key=whole.items.index) == list(whole)
+    assert list(part) == sorted(part, key=whole.items.index)
+    assert whole.split_by_subject(fraction, seed=3) == (rest, part)
+
+
+def test_what_cannot_be_split() -> None:
+    with pytest.raises(ValueError, match="has 1 subjects"):
+        numbered(5, each=5).split_by_subject(0.5, 0)
+    with pytest.raises(ValueError, match="fraction"):
+        numbered(5).split_by_subject(1.0, 0)
+
+
+def test_a_set_is_a_sequence() -> None:
+    whole = numbered(5)
+    assert len(whole) == 5
+    assert whole[1].subject == "p1"
+    assert whole[1:3] == whole.subset([1, 2])
+    assert whole.labels.tolist() == [0] * 5
+
+
+def test_loading_goes_on_past_what_cannot_be_read(tmp_path: Path) -> None:
+    for value in (0, 1, 2):
+        images(tmp_path, [value], value=value * 51)
+    shutil.copy(tmp_path / "1.png", tmp_path / "torn.png")
+    (tmp_path / "torn.png").write_bytes((tmp_path / "1.png").read_bytes()[:50])
+    names = ("0", "torn", "1", "none", "2")
+    scans = ScanSet("set", tuple(Item(tmp_path / f"{name}.png", f"p{name}", 0) for name in names))
+    seen: list[tuple[int, int]] = []
+    arrays, kept, problems = scans.load(CONFIG.input, progress=lambda done, total: seen.append((done, total)))
+    assert arrays.shape == (3, 1, 32, 32)
+    assert arrays.dtype == np.float32
+    np.testing.assert_allclose(arrays.mean(axis=(1, 2, 3)), [-1, -0.6, -0.2], atol=1e-5)
+    assert kept == [0, 2, 4]
+    assert [path.name for path, _ in problems] == ["torn.png", "none.png"]
+    assert "cut off" in problems[0][1]
+    assert seen == [(k, 5) for k in range(1, 6)]
+    assert scans.read(2).subject == "p1"
+
+
+# Real data
+
+
+@pytest.mark.realdata
+def test_malaria(data_root: Path) -> None:
+    splits = open_dataset(data_root / "malaria" / "manifest.csv", CONFIG)
+    check_disjoint(splits)
+    assert len(splits.train) + len(splits.calibration) == 2400
+    assert len(splits.test) == 800
+    assert splits.test.labels.sum() == 400
+    arrays, kept, problems = splits.test[::40].load(InputConfig(channels=3, size=64))
+    assert arrays.shape == (20, 3, 64, 64)
+    assert not problems
+    assert arrays[:, :, 0, 0].max() < -0.9  # cells on black
+
+
+@pytest.mark.realdata
+def test_ultrasound(data_root: Path) -> None:
+    splits = open_dataset(data_root / "busi", CONFIG)
+    check_disjoint(splits)
+    assert len(splits.train) + len(splits.calibration) + len(splits.test) == 772
+    assert splits.test.labels.sum() == 642
+    for index in np.flatnonzero(splits.test.labels)[::60]:
+        drawn = splits.test.read_mask(index)
+        assert drawn is not None
+        assert drawn.shape == splits.test.read(index).pixels.shape[:2]
+        assert 0.001 < drawn.mean() < 0.9

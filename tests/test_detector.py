@@ -1,0 +1,186 @@
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anogan
+from anogan.dataset import ScanSet, Splits
+from anogan.detector import Detector
+from anogan.scan import Scan
+from anogan.scoring import COMPONENTS
+
+RESIDUALS = ("residual", "feature_residual")
+
+
+@pytest.fixture(scope="module")
+def tiny_splits(tiny_folder: Path, tiny_detector: Detector) -> Splits:
+    """The splits that the tiny detector was trained and calibrated on."""
+    return anogan.open_dataset(tiny_folder, tiny_detector.config)
+
+
+def test_a_planted_anomaly_scores_higher_and_lights_up_in_its_place(tiny_detector: Detector, tiny_splits) -> None:
+    test = tiny_splits.test
+    abnormal = [index for index in range(len(test)) if test.labels[index]]
+    results = list(tiny_detector.inspect_many(test.read(index) for index in range(len(test))))
+    scores = np.array([result.score for result in results])
+    assert scores[test.labels == 1].mean() > scores[test.labels == 0].mean() + 1
+    inside, outside = [], []
+    for index in abnormal:
+        mask = test.read_mask(index)
+        inside.append(results[index].anomaly_map[mask].mean())
+        outside.append(results[index].anomaly_map[~mask].mean())
+    assert np.mean(inside) > np.mean(outside) + 1
+
+
+def test_a_result_lies_on_the_scans_own_grid(tiny_detector: Detector) -> None:
+    rng = np.random.default_rng(0)
+    gray = Scan(rng.random((50, 71), dtype=np.float32), "gray")
+    color = Scan(rng.random((40, 33, 3), dtype=np.float32), "color")
+    for scan in (gray, color):
+        result = tiny_detector.inspect(scan)
+        assert result.status == "scored"
+        assert result.anomaly_map.shape == scan.pixels.shape[:2]
+XX        assert 0 <= result.reconstruction.min() <= result.reconstruction.max() <= 1
+        assert set(result.components) == set(COMPONENTS) == set(result.component_maps)
+        assert all(m.shape == scan.pixels.shape[:2] for m in result.component_maps.values())
+        assert result.p_value == tiny_detector.calibration.p_value(result.score)
+        assert result.flagged == (result.score >= tiny_detector.calibration.threshold)
+
+
+def test_a_score_does_not_depend_on_its_company(tiny_detector: Detector, tiny_splits) -> None:
+    scans = [tiny_splits.test.read(index) for index in range(5)]
+    together = [result.score for result in tiny_detector.inspect_many(scans)]
+    alone = [tiny_detector.inspect(scan).score for scan in scans]
+    in_pairs = [result.score for result in tiny_detector.inspect_many(scans, batch=2)]
+    assert together == pytest.approx(alone, abs=1e-3)
+    assert together == pytest.approx(in_pairs, abs=1e-3)
+
+
+def test_saved_and_loaded_it_gives_the_same_scores(tiny_detector: Detector, tiny_splits, tmp_path: Path) -> None:
+    folder = tiny_detector.save(tmp_path / "run")
+    elsewhere = shutil.copytree(folder, tmp_path / "another machine" / "run")
+    loaded = Detector.load(elsewhere)
+    scans = [tiny_splits.test.read(index) for index in range(4)]
+    before = [result.score for result in tiny_detector.inspect_many(scans)]
+    assert [result.score for result in loaded.inspect_many(scans)] == pytest.approx(before, abs=1e-6)
+    assert loaded.summary() == tiny_detector.summary()
+    assert loaded.config == tiny_detector.config
+    assert loaded.calibration.threshold == tiny_detector.calibration.threshold
+
+
+def test_calibrate_returns_a_new_detector(tiny_detector: Detector, tiny_splits) -> None:
+    threshold = tiny_detector.calibration.threshold
+    stricter = tiny_detector.calibrate(tiny_splits.calibration, 0.3)
+    assert stricter.calibration.false_alarm_rate == 0.3
+    assert stricter.calibration.threshold <= threshold
+    assert tiny_detector.calibration.threshold == threshold
+
+
+def test_training_scans_may_not_calibrate(tiny_detector: Detector, tiny_splits) -> None:
+    with pytest.raises(ValueError, match="were used in training; calibrate on others"):
+        tiny_detector.calibrate(tiny_splits.train)
+
+
+def test_abnormal_scans_neither_train_nor_calibrate(tiny_detector: Detector, tiny_splits) -> None:
+    with pytest.raises(ValueError, match="holds abnormal scans; training takes healthy ones only"):
+        Detector.train(tiny_splits.test, tiny_detector.config)
+    with pytest.raises(ValueError, match="holds abnormal scans; calibration takes healthy ones only"):
+        tiny_detector.calibrate(tiny_splits.test)
+
+
+def test_unreadable_scans_are_counted_not_hidden(tiny_splits, tiny_detector: Detector, tmp_path: Path) -> None:
+    items = list(tiny_splits.calibration.items)
+    for item in items:
+        shutil.copy(item.path, tmp_path / item.path.name)
+    broken = tmp_path / items[0].path.name
+    broken.write_bytes(broken.read_bytes()[:40])
+    moved = tuple(dataclasses.replace(item, path=tmp_path / item.path.name) for item in items)
+    calibrated = tiny_detector.calibrate(ScanSet("calibration", moved), 0.3)
+    assert len(calibrated.calibration.scores) == len(items) - 1
+
+
+def test_refinement_lowers_the_residual_score_and_gives_an_uncertainty(tiny_detector: Detector, tiny_splits) -> None:
+    config = anogan.load_config("tiny", ["inversion.steps=10", "inversion.restarts=3"])
+    refined = dataclasses.replace(tiny_detector, config=config)
+    scan = tiny_splits.test.read(0)
+    plain, better = tiny_detector.inspect(scan), refined.inspect(scan)
+    assert plain.uncertainty is None
+    assert better.uncertainty is not None
+    assert better.uncertainty >= 0
+    weights = tiny_detector.fusion.weights[[COMPONENTS.index(name) for name in RESIDUALS]]
+    assert weights.sum() > 0
+    maps = [np.stack([result.component_maps[name] for name in RESIDUALS]) for result in (plain, better)]
+    descended = [np.sort(np.tensordot(weights.numpy(), m, 1).ravel())[-20:].mean() for m in maps]
+    assert descended[1] <= descended[0] + 0.01
+
+
+def break_weights(run: Path) -> None:
+    (run / "detector.safetensors").unlink()
+
+
+def alter_weights(run: Path) -> None:
+    path = run / "detector.safetensors"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def alter_profile(run: Path) -> None:
+    path = run / "profile.toml"
+    path.write_text(path.read_text().replace("latent = 8", "latent = 9"))
+
+
+def newer_format(run: Path) -> None:
+    path = run / "detector.json"
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps({**described, "format": 99}))
+
+
+def cut_description(run: Path) -> None:
+    path = run / "detector.json"
+    path.write_text(path.read_text()[:100])
+
+
+def lose_key(run: Path) -> None:
+    path = run / "detector.json"
+    described = json.loads(path.read_text())
+    del described["map_range"]
+    path.write_text(json.dumps(described))
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (break_weights, r"detector\.safetensors: cannot be read"),
+        (alter_weights, r"detector\.safetensors: altered or damaged"),
+        (alter_profile, r"profile\.toml: altered since training"),
+        (newer_format, r"written by another version of anogan \(format 99\)"),
+        (cut_description, r"detector\.json: damaged"),
+        (lose_key, "damaged run folder"),
+    ],
+)
+def test_a_damaged_run_folder_is_refused(tiny_detector: Detector, tmp_path: Path, harm, sentence: str) -> None:
+    run = tiny_detector.save(tmp_path / "run")
+    harm(run)
+    with pytest.raises(ValueError, match=sentence) as raised:
+        Detector.load(run)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a run folder of anogan"):
+        Detector.load(tmp_path)
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "state.json").write_text("{}")
+    with pytest.raises(ValueError, match="training was interrupted; finish it with --resume"):
+        Detector.load(tmp_path)
+
+
+def test_provenance_names_no_file(tiny_detector: Detector, tiny_splits) -> None:
+    text = json.dumps(tiny_detector.provenance)
+    assert tiny_detector.provenance["images"] > 0
+    assert len(tiny_detector.provenance["data"]) == 64
+    assert not any(item.path.name in text for item in tiny_splits.train.items)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from anogan.config import LocalFakesConfig
+from anogan.local_fakes import DIFFUSE, LOCAL, VISIBLE, blobs, local_fakes
+
+CONFIG = LocalFakesConfig()
+
+
+def normal_images(n: int = 16, channels: int = 3, size: int = 32) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(n, channels, 8, 8, generator=generator) * 1.6 - 0.8
+    return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bilinear")
+
+
+@pytest.mark.parametrize("kind", [*LOCAL, *DIFFUSE])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_kind_changes_only_what_its_mask_admits(kind: str, channels: int) -> None:
+    torch.manual_seed(1)
+    x = normal_images(channels=channels)
+    fakes, mask = local_fakes(x, CONFIG, (kind,))
+    assert fakes.shape == x.shape
+    assert mask.shape == (16, 32, 32)
+    assert fakes.abs().max() <= 1 + 1e-5
+    assert 0 <= mask.min() <= mask.max() <= 1
+    assert mask.sum() > 0
+    outside = (mask == 0)[:, None].expand_as(x)
+    # Unmarked pixels are those nobody could tell: each of up to three layers may hide a change below the visible one.
+    assert (fakes - x)[outside].abs().max() < 6 * VISIBLE
+
+
+def test_the_original_is_left_alone_and_a_seed_repeats() -> None:
+    x = normal_images()
+    before = x.clone()
+    torch.manual_seed(2)
+    first = local_fakes(x, CONFIG)
+    torch.manual_seed(2)
+    second = local_fakes(x, CONFIG)
+    assert torch.equal(x, before)
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+
+
+def test_a_patch_of_identical_images_is_no_fake() -> None:
+    """Flat images: whatever place another one is taken from, nothing changes, so nothing may be marked."""
+    x = torch.full((8, 1, 32, 32), 0.25)
+    fakes, mask = local_fakes(x, CONFIG, ("patch",))
+    torch.testing.assert_close(fakes, x)
+    assert mask.max() == 0
+
+
+def test_blobs_respect_their_size() -> None:
+    torch.manual_seed(0)
+    like = torch.zeros(1)
+    small = (blobs(200, 64, 0.1, 0.12, like) > 0.5).float().mean()
+    large = (blobs(200, 64, 0.5, 0.6, like) > 0.5).float().mean()
+    assert small < 0.03
+    assert 0.08 < large < 0.5
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown kind"):
+        local_fakes(normal_images(), CONFIG, ("unheard of",))

@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from anogan.networks import Discriminator, Encoder, Generator
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, 32), (3, 64), (1, 96)])
+def test_shapes(channels: int, size: int) -> None:
+    x = torch.rand(2, channels, size, size)
+    discriminator = Discriminator(channels, size, 8)
+    judged = discriminator(x)
+    assert judged.image.shape == (2,)
+    assert judged.pixels.shape == (2, size, size)
+    assert [f.shape[-1] for f in judged.features] == [size // 2, size // 4, size // 8, size // 8, size // 4]
+    z = Encoder(channels, size, 8, 5)(x)
+    assert z.shape == (2, 5)
+    image = Generator(channels, size, 8, 5)(z)
+    assert image.shape == x.shape
+    assert image.abs().max() <= 1
+
+
+def test_judging_only_the_image_gives_the_same_logit() -> None:
+    discriminator = Discriminator(1, 32, 8)
+    x = torch.rand(3, 1, 32, 32)
+    torch.testing.assert_close(discriminator.judge_image(x), discriminator(x).image)
+
+
+def test_pixel_logits_stay_in_place() -> None:
+    """A change in one corner moves the logits there more than in the opposite corner."""
+    torch.manual_seed(0)
+    discriminator = Discriminator(1, 64, 8)
+    x = torch.zeros(1, 1, 64, 64)
+    changed = x.clone()
+    changed[:, :, 4:12, 4:12] = 1
+    moved = (discriminator(changed).pixels - discriminator(x).pixels).abs()[0]
+    assert moved[:16, :16].mean() > 3 * moved[48:, 48:].mean()
+
+
+def test_images_of_a_batch_do_not_influence_each_other() -> None:
+    torch.manual_seed(0)
+    discriminator = Discriminator(1, 32, 8)
+    x = torch.rand(4, 1, 32, 32)
+    torch.testing.assert_close(discriminator(x).pixels[:1], discriminator(x[:1]).pixels)

@@ -1,0 +1,54 @@
+import torch
+
+from anogan.reference import DIMENSIONS, PatchBank, PositionGaussian, embed, make_projection
+
+
+def test_gaussian_distance_grows_in_both_directions() -> None:
+    torch.manual_seed(0)
+    healthy = torch.randn(500, 4, 3, 3)
+    gaussian = PositionGaussian.fit(healthy)
+    at_mean = gaussian.distance(gaussian.mean.permute(2, 0, 1)[None])
+    torch.testing.assert_close(at_mean, torch.zeros(1, 3, 3))
+    up, down = gaussian.distance(torch.full((1, 4, 3, 3), 3.0)), gaussian.distance(torch.full((1, 4, 3, 3), -3.0))
+    # nearly white features: the distance of (3, 3, 3, 3) is about 6
+    assert (up - 6).abs().max() < 0.8
+    assert (down - 6).abs().max() < 0.8
+
+
+def test_gaussian_stands_constant_places() -> None:
+    healthy = torch.randn(50, 4, 2, 2)
+    healthy[:, :, 0, 0] = 0.0
+    distance = PositionGaussian.fit(healthy).distance(healthy)
+    assert torch.isfinite(distance).all()
+
+
+def test_bank_knows_its_own_patches() -> None:
+    torch.manual_seed(0)
+    healthy = torch.randn(4, 6, 5, 5)
+    bank = PatchBank.fit(healthy, 1000, 0)
+    assert bank.bank.shape == (100, 6)
+    # cdist's matrix form leaves rounding of the order of the square root of the machine precision
+    assert bank.distance(healthy).max() < 5e-3
+    far = bank.distance(torch.full((1, 6, 5, 5), 10.0))
+    assert far.min() > 10
+
+
+def test_the_coreset_keeps_the_outliers() -> None:
+    """Farthest-point sampling keeps both of two far clusters even when one has a single member."""
+    torch.manual_seed(0)
+    healthy = 0.01 * torch.randn(10, 2, 4, 4)
+    healthy[3, :, 2, 2] = 50
+    bank = PatchBank.fit(healthy, 12, 0)
+    assert bank.bank.shape == (12, 2)
+    assert (bank.bank > 40).all(1).sum() == 1
+
+
+def test_projection_balances_the_levels() -> None:
+    torch.manual_seed(0)
+    loud, quiet = 100 * torch.randn(64, 8, 8, 8), torch.randn(64, 8, 4, 4)
+    projection = make_projection([loud, quiet], 0)
+    assert projection.shape == (16, DIMENSIONS)
+    parts = [(loud.var(0).sum(0).mean(), projection[:8]), (quiet.var(0).sum(0).mean(), projection[8:])]
+    energies = [float(variance / 8 * rows.square().sum()) for variance, rows in parts]
+    assert 0.5 < energies[0] / energies[1] < 2
+    assert embed([loud, quiet], 8, projection).shape == (64, DIMENSIONS, 8, 8)

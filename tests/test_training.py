@@ -1,0 +1,138 @@
+"""The loops: what they write, that a killed run resumes to the same weights, that two processes train together."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from anogan import load_config, training
+from anogan.config import Config
+from anogan.training import TrainingEvent
+
+CONFIG = load_config("tiny", ["training.steps=12", "training.encoder_steps=6", "training.snapshot_every=4"])
+
+
+def healthy(n: int = 24) -> torch.Tensor:
+    coarse = torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
+    return torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear")
+
+
+def weights(networks: training.Networks) -> torch.Tensor:
+    return torch.cat([p.flatten() for network in vars(networks).values() for p in network.parameters()])
+
+
+class Killed(Exception):
+    pass
+
+
+def test_what_a_run_leaves_on_disk(tmp_path: Path) -> None:
+    events: list[TrainingEvent] = []
+    training.train(healthy(), healthy(6), CONFIG, run=tmp_path, callback=events.append)
+    lines = [json.loads(line) for line in (tmp_path / "training" / "history.jsonl").read_text().splitlines()]
+    assert [(line["phase"], line["step"]) for line in lines][-1] == ("encoder", 6)
+    assert {"places", "discriminator", "generator", "penalty"} <= lines[0].keys()
+    names = sorted(path.name for path in (tmp_path / "training" / "snapshots").glob("*.png"))
+    assert names == [
+        "adversarial-000004.png",
+        "adversarial-000008.png",
+        "adversarial-000012.png",
+        "encoder-000004.png",
+        "encoder-000006.png",
+    ]
+    metrics = json.loads((tmp_path / "training" / "snapshots" / "encoder-000006.json").read_text())
+    assert 0 <= metrics["auroc of local fakes on held-out images"] <= 1
+    assert len(list((tmp_path / "training").glob("state-*.safetensors"))) == 1
+    assert events[-1].phase == "encoder"
+    assert events[-1].seconds_left == 0
+    assert [event.snapshot is not None for event in events if event.phase == "encoder" and event.step == 6] == [True]
+
+
+@pytest.mark.parametrize("at", [6, 12, 15])
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, at: int) -> None:
+    unbroken = training.train(healthy(), healthy(6), CONFIG, run=tmp_path / "unbroken")
+
+    done = 0
+
+    def kill(event: TrainingEvent) -> None:
+        nonlocal done
+        done += 1
+        if event.step + (12 if event.phase == "encoder" else 0) >= at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        training.train(healthy(), healthy(6), CONFIG, run=tmp_path / "killed", callback=kill)
+    resumed = training.train(healthy(), healthy(6), CONFIG, run=tmp_path / "killed", resume=True)
+    assert torch.equal(weights(resumed), weights(unbroken))
+    histories = []
+    for name in ("unbroken", "killed"):
+        lines = (tmp_path / name / "training" / "history.jsonl").read_text().splitlines()
+        histories.append([{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines])
+    assert histories[0] == histories[1]
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    training.train(healthy(), healthy(6), CONFIG, run=tmp_path)
+    other = Config.model_validate({**CONFIG.model_dump(), "training": {**CONFIG.training.model_dump(), "seed": 7}})
+    with pytest.raises(ValueError, match="started with other settings"):
+        training.train(healthy(), healthy(6), other, run=tmp_path, resume=True)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    training.train(healthy(), healthy(6), CONFIG, run=tmp_path)
+    (state,) = (tmp_path / "training").glob("state-*.safetensors")
+    data = bytearray(state.read_bytes())
+    data[-3] ^= 255
+    state.write_bytes(data)
+    with pytest.raises(ValueError, match="altered or damaged"):
+        training.train(healthy(), healthy(6), CONFIG, run=tmp_path, resume=True)
+
+
+def test_the_seed_decides(tmp_path: Path) -> None:
+    first, second = (training.train(healthy(), healthy(6), CONFIG) for _ in range(2))
+    assert torch.equal(weights(first), weights(second))
+    other = load_config("tiny", ["training.steps=12", "training.encoder_steps=6", "training.seed=1"])
+    assert not torch.equal(weights(first), weights(training.train(healthy(), healthy(6), other)))
+
+
+def test_divergence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anogan.losses.pixel_loss", lambda logits, target: logits.mean((1, 2)) * torch.nan)
+    with pytest.raises(ValueError, match="training diverged at adversarial step 1; lower training.learning_rate"):
+        training.train(healthy(), healthy(6), CONFIG)
+
+
+SCRIPT = """
+import os, sys, torch
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_training import CONFIG, healthy, weights
+from anogan import training
+torch.set_num_threads(1)
+found = training.train(healthy(), healthy(6), CONFIG, run=Path(sys.argv[1]))
+torch.save(weights(found), Path(sys.argv[1]) / f"weights-{os.environ['RANK']}.pt")
+"""
+
+
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    """Started by torchrun, over gloo: both ranks end with the same weights, which are not those of a lone process."""
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(tmp_path), str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (torch.load(tmp_path / f"weights-{rank}.pt", weights_only=True) for rank in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, weights(training.train(healthy(), healthy(6), CONFIG)))
+    lines = (tmp_path / "training" / "history.jsonl").read_text().splitlines()
+    steps = [(line["phase"], line["step"]) for line in map(json.loads, lines)]
+    assert len(steps) == len(set(steps))  # one of the two writes
