@@ -45,9 +45,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 that `write_tensors` would return."""
+    return hashlib.sha256(_serialize(tensors)).hexdigest()
+
+
+def _serialize(tensors: Mapping[str, Tensor]) -> bytes:
+    return safetensors.torch.save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """Write named tensors as one safetensors file and return its SHA-256."""
-    data = safetensors.torch.save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
+    data = _serialize(tensors)
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 

@@ -76,7 +76,7 @@ def synth(
         typer.Option(
             help="How many healthy subjects train, calibrate and are tested, and how many abnormal are tested."
         ),
-    ] = (150, 60, 40, 60),
+    ] = (200, 60, 40, 60),
     seed: Annotated[int, typer.Option(help="The same seed writes the same images.")] = 0,
 ) -> None:
     """Write the demo's images: brain MR slices of many subjects, as DICOM, some with lesions."""

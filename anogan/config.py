@@ -56,8 +56,8 @@ class NetworkConfig(_Section):
 class TrainingConfig(_Section):
     """The two loops: generator against discriminator, then the encoder."""
 
-    steps: int = Field(3000, ge=1)
-    encoder_steps: int = Field(500, ge=1)
+    steps: int = Field(2000, ge=1)
+    encoder_steps: int = Field(300, ge=1)
     batch: int = Field(32, ge=2)
     learning_rate: float = Field(1e-3, gt=0)
     adversarial_every: int = Field(

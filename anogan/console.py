@@ -137,7 +137,8 @@ def serve(run: Path, port: int) -> int:
         "--logger.level=warning",
     ]
     command = [sys.executable, "-m", "streamlit", "run", str(router()), *options, "--", "--run", str(run.resolve())]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    # Streamlit looks for .streamlit/config.toml (theme, limits, no statistics) where it is started.
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=router().parent)
     # A dashboard that outlives the command that opened it would keep the port.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

@@ -240,7 +240,7 @@ class Detector:
             flagged=None if calibration is None else score >= calibration.threshold,
             uncertainty=None if maps.spread is None else float(maps.spread[index]),
             anomaly_map=transforms.to_scan_grid(maps.fused[index].numpy(), shape),
-            reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan),
+            reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan, self.config.input),
             components=dict(zip(COMPONENTS, map(float, component_scores), strict=True)),
             component_maps={
                 name: transforms.to_scan_grid(maps.components[index, k].numpy(), shape)
@@ -303,12 +303,8 @@ class Detector:
             The files could not be written; a detector that stood there before stands there still.
         """
         folder = Path(folder)
-        tensors: dict[str, Tensor] = {}
-        for name, network in vars(self.networks).items():
-            tensors |= checkpoint.pack(name, network)
-        tensors |= self.reference.tensors() | self.fusion.tensors()
         checkpoint.write_text(folder / "profile.toml", self.config.to_toml())
-        digest = checkpoint.write_tensors(folder / "detector.safetensors", tensors)
+        digest = checkpoint.write_tensors(folder / "detector.safetensors", self._tensors())
         calibration = self.calibration
         described = {
             "format": FORMAT,
@@ -322,6 +318,12 @@ class Detector:
         }
         checkpoint.write_json(folder / "detector.json", described)
         return folder
+
+    def _tensors(self) -> dict[str, Tensor]:
+        weights: dict[str, Tensor] = {}
+        for name, network in vars(self.networks).items():
+            weights |= checkpoint.pack(name, network)
+        return weights | self.reference.tensors() | self.fusion.tensors()
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Detector:
@@ -386,7 +388,7 @@ class Detector:
             "calibration_scores": [] if calibration is None else calibration.scores.tolist(),
             "version": self.provenance.get("versions", {}).get("anogan", ""),
             "trained": self.provenance.get("trained", ""),
-            "hash": self.provenance.get("data", "")[:16],
+            "hash": checkpoint.digest(self._tensors())[:16],
         }
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anogan.config import LocalFakesConfig
 
-VISIBLE = 0.04  # smaller changes of brightness, in units of [-1, 1], are noise to anybody
+VISIBLE = 0.2  # smaller changes, in units of [-1, 1], are within what differs between healthy images anyway
 
 
 def _uniform(n: int, low: float, high: float, like: Tensor) -> Tensor:

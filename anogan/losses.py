@@ -57,12 +57,12 @@ def pixel_loss(logits: Tensor, target: Tensor) -> Tensor:
 def feature_residual(features: list[Tensor], others: list[Tensor], size: int) -> Tensor:
     """Return the distance of two images in discriminator features at every place, (N, S, S).
 
-    Each level is centered by nothing and scaled by its own mean square, so that no level outweighs another; the levels
-    are averaged on the image's grid.
+    Each level is divided by its own mean square in that image, so that no level outweighs another; the levels are
+    averaged on the image's grid.
     """
     total = torch.zeros(len(features[0]), size, size, device=features[0].device)
     for level, other in zip(features, others, strict=True):
-        scale = level.detach().float().square().mean() + 1e-6
+        scale = level.detach().float().square().mean((1, 2, 3), keepdim=True) + 1e-6
         distance = (level.float() - other.float()).square().mean(1, keepdim=True) / scale
         total = total + F.interpolate(distance, size=(size, size), mode="bilinear", align_corners=False).squeeze(1)
     return total / len(features)

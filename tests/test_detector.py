@@ -43,7 +43,7 @@ def test_a_result_lies_on_the_scans_own_grid(tiny_detector: Detector) -> None:
         result = tiny_detector.inspect(scan)
         assert result.status == "scored"
         assert result.anomaly_map.shape == scan.pixels.shape[:2]
-XX        assert 0 <= result.reconstruction.min() <= result.reconstruction.max() <= 1
+        assert result.reconstruction.shape == scan.pixels.shape[:2]  # a gray profile draws in gray
         assert set(result.components) == set(COMPONENTS) == set(result.component_maps)
         assert all(m.shape == scan.pixels.shape[:2] for m in result.component_maps.values())
         assert result.p_value == tiny_detector.calibration.p_value(result.score)

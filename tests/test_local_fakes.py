@@ -18,15 +18,17 @@ def normal_images(n: int = 16, channels: int = 3, size: int = 32) -> torch.Tenso
 def test_every_kind_changes_only_what_its_mask_admits(kind: str, channels: int) -> None:
     torch.manual_seed(1)
     x = normal_images(channels=channels)
-    fakes, mask = local_fakes(x, CONFIG, (kind,))
+    fakes, mask = local_fakes(x, LocalFakesConfig(layers=1), (kind,))
     assert fakes.shape == x.shape
     assert mask.shape == (16, 32, 32)
     assert fakes.abs().max() <= 1 + 1e-5
     assert 0 <= mask.min() <= mask.max() <= 1
     assert mask.sum() > 0
-    outside = (mask == 0)[:, None].expand_as(x)
-    # Unmarked pixels are those nobody could tell: each of up to three layers may hide a change below the visible one.
-    assert (fakes - x)[outside].abs().max() < 6 * VISIBLE
+    change = (fakes - x).abs().amax(1)
+    assert change[mask > 0.5].mean() > VISIBLE
+    assert change[mask == 0].mean() < VISIBLE / 4
+    smoothed = torch.nn.functional.avg_pool2d(change, 3, stride=1, padding=1)
+    assert smoothed[mask == 0].max() < 2 * VISIBLE
 
 
 def test_the_original_is_left_alone_and_a_seed_repeats() -> None:

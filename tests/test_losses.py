@@ -50,3 +50,12 @@ def test_residuals_vanish_only_for_equal_images() -> None:
     features = [torch.rand(2, 4, 8, 8), torch.rand(2, 4, 4, 4)]
     assert losses.feature_residual(features, features, 8).abs().max() == 0
     assert losses.feature_residual(features, [f + 1 for f in features], 8).min() > 0
+
+
+def test_a_feature_residual_does_not_depend_on_the_rest_of_the_batch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = [torch.rand(4, 3, 8, 8, generator=generator) * torch.tensor([1.0, 5, 20, 100]).view(4, 1, 1, 1)]
+    others = [level + 0.1 for level in features]
+    together = losses.feature_residual(features, others, 8)
+    alone = losses.feature_residual([level[:1] for level in features], [level[:1] for level in others], 8)
+    torch.testing.assert_close(together[:1], alone)

@@ -120,7 +120,7 @@ def component_bars(areas: Mapping[str, float], fused: float | None) -> go.Figure
     names, values = list(areas), [float(value) for value in areas.values()]
     if fused is not None:
         names, values = [*names, "fused score"], [*values, fused]
-    colors = ["#7fb8d8"] * len(areas) + [HEALTHY] * (len(names) - len(areas))
+    colors = ["#a9d0e6"] * len(areas) + [HEALTHY] * (len(names) - len(areas))
     figure = go.Figure(
         go.Bar(
             x=values,
@@ -128,16 +128,17 @@ def component_bars(areas: Mapping[str, float], fused: float | None) -> go.Figure
             orientation="h",
             marker_color=colors,
             text=[f"{value:.3f}" for value in values],
-            textposition="outside",
-            textfont={"color": INK, "size": 13},
-            cliponaxis=False,
+            textposition="inside",
+            insidetextanchor="start",
+            textangle=0,
+            textfont={"color": [INK] * len(areas) + ["white"] * (len(names) - len(areas)), "size": 13},
             hoverinfo="skip",
         )
     )
     figure.add_vline(x=0.5, line_dash="dot", line_color="#8496a1", layer="below")
     figure.update_layout(
         height=60 + 38 * len(names),
-        margin={"l": 0, "r": 44, "t": 4, "b": 0},
+        margin={"l": 0, "r": 8, "t": 4, "b": 0},
         xaxis={"range": [0, 1], "title": "AUROC (0.5 = chance)"},
     )
     return _inked(figure)

@@ -65,13 +65,15 @@ def page() -> None:
 def judge(run: Path, name: str, content: bytes) -> dict[str, Any]:
     """Read a file's bytes, inspect them, and return {case, maps, summary}; raise ValueError in the file's own name."""
     place = st.empty()
-    with place.status("Reading the file") as status:
-        scan = scan_of(name, content)
-        status.update(label="Loading the detector")
-        detector = load_detector(str(run), file_hash(run))
-        status.update(label="Looking for what is unusual")
-        result = detector.inspect(scan)
-    place.empty()
+    try:
+        with place.status("Reading the file") as status:
+            scan = scan_of(name, content)
+            status.update(label="Loading the detector")
+            detector = load_detector(str(run), file_hash(run))
+            status.update(label="Looking for what is unusual")
+            result = detector.inspect(scan)
+    finally:
+        place.empty()
     case, maps = as_case(name, content, scan, result)
     return {"case": case, "maps": maps, "summary": detector.summary()}
 

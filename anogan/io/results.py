@@ -55,8 +55,8 @@ def case_id(path: str | os.PathLike[str]) -> str:
 class ResultsWriter:
     """Write results case by case; `close` writes the work list.
 
-    Cases that the same detector (by its hash and threshold) has left in the folder stay in the work list; a file that
-    is added again takes the place of its earlier result. Results of any other detector leave the list.
+    Cases that the same detector (by its summary) has left in the folder stay in the work list; a file that is added
+    again takes the place of its earlier result. Results of any other detector leave the list.
 
     Parameters
     ----------
@@ -118,6 +118,7 @@ class ResultsWriter:
         case = case_id(scan.source)
         if result.status == "scored":
             assert result.anomaly_map is not None
+            assert math.isfinite(result.score)
             place = self.folder / "cases" / case
             heat = heatmap.overlay(scan.pixels, result.anomaly_map, self._map_range())
             write_png(place / "heatmap.png", heat)
@@ -185,7 +186,7 @@ class ResultsWriter:
             earlier = read_results(self.folder)
         except ValueError:
             return []
-        same = all(earlier["detector"].get(key) == self.detector.get(key) for key in ("hash", "threshold"))
+        same = earlier["detector"] == json.loads(json.dumps(self.detector))
         return list(earlier["cases"]) if same else []
 
 
@@ -243,7 +244,7 @@ def read_case(folder: str | os.PathLike[str], case: str) -> dict[str, np.ndarray
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file; score the image again") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
         raise ValueError(f"{path}: is damaged; score the image again") from None
     shape = arrays["image"].shape[:2] if "image" in arrays else ()
     if "anomaly_map" not in arrays or any(array.shape[:2] != shape for array in arrays.values()):

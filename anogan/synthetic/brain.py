@@ -30,8 +30,8 @@ _ATLAS = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 _ATLAS_ORIGIN = np.array([-72.0, -98.0, -98.0])  # mm (z, y, x) of the first voxel, LPS, once axes are turned
 _CENTER = np.array([12.0, 18.0, 0.0])  # mm (z, y, x), LPS: between the lateral ventricles; subjects are varied about it
 _HEAD = 1.05  # the template's brain over a common one
-_SMALLEST = 6.0  # mm; a smaller cross-section is not planted
-_FAINTEST = 0.2  # nor one that changes less than this share of the signal, on average
+_SMALLEST = 8.0  # mm; a smaller cross-section is not planted
+_FAINTEST = 0.3  # nor one that changes less than this share of the signal, on average
 _CSF, _GRAY, _WHITE = 90.0, 172.0, 226.0  # gray levels of the atlas
 _SPLITS = ("train", "calibration", "test", "test")
 _COLUMNS = ("file", "split", "label", "subject", "mask", "lesion_mm", "lesion_contrast")
@@ -40,7 +40,7 @@ _COLUMNS = ("file", "split", "label", "subject", "mask", "lesion_mm", "lesion_co
 def write_phantom(
     folder: str | os.PathLike[str],
     *,
-    subjects: tuple[int, int, int, int] = (150, 60, 40, 60),
+    subjects: tuple[int, int, int, int] = (200, 60, 40, 60),
     slices: int = 5,
     size: tuple[int, int] = (192, 160),
     seed: int = 0,
@@ -69,7 +69,7 @@ def write_phantom(
     Path
         The manifest: file, split, label, subject, mask, lesion_mm (diameter of the circle of the mask's area) and
         lesion_contrast (mean change of signal in the mask, relative to the tissue that was there). A slice of an
-        abnormal subject that its lesion reaches with less than 6 mm, or hardly changes, is left as it was and labeled
+        abnormal subject that its lesion reaches with less than 8 mm, or hardly changes, is left as it was and labeled
         healthy.
 
     Raises
@@ -147,12 +147,12 @@ class _Subject:
         """Return where each grid point lies in the atlas, as a displacement in mm: (slices, rows, columns, 3)."""
         rng, shape = self.rng, self.grid.shape[:3]
         turn = rotation(np.radians(rng.normal(0, (3.0, 1.2, 2.5))))
-        scale = np.diag(_HEAD + rng.normal(0, 0.03) + rng.normal(0, 0.02, 3))
+        scale = np.diag(_HEAD + rng.normal(0, 0.025) + rng.normal(0, 0.015, 3))
         shear = np.eye(3) + np.triu(rng.normal(0, 0.015, (3, 3)), 1)
         about = self.grid - _CENTER
         moved = about @ (turn @ scale @ shear).T + rng.normal(0, (1.0, 2.0, 2.0)) - about
         # Coarse bends differ in head shape, fine ones in gyri; ventricles differ in size more than anything else.
-        moved += 1.8 * smooth_noise(rng, shape, 45.0, 3) + 0.9 * smooth_noise(rng, shape, 14.0, 3)
+        moved += 1.4 * smooth_noise(rng, shape, 45.0, 3) + 0.6 * smooth_noise(rng, shape, 14.0, 3)
         near = np.exp(-((about / (14.0, 26.0, 16.0)) ** 2).sum(axis=-1, keepdims=True) / 2)
         moved += rng.normal(0, 0.16) * near * about * (0.4, 0.6, 1.0)
         return moved.astype(np.float32)
@@ -199,9 +199,13 @@ class _Subject:
         return signal
 
     def _place(self, atlas_slice: np.ndarray, diameter: float, home: int) -> np.ndarray:
-        """Return a point of the slice, mm (z, y, x), that keeps most of the lesion in tissue."""
-        tissue = (cv2.GaussianBlur(atlas_slice, (0, 0), 1.5) > 125).astype(np.uint8)
-        depth = cv2.distanceTransform(tissue, cv2.DIST_L2, 5)
+        """Return a point of the slice, mm (z, y, x), in white matter, with most of the lesion in tissue.
+
+        A dark spot in the cortex is a sulcus to anybody; in white matter it is a finding.
+        """
+        smoothed = cv2.GaussianBlur(atlas_slice, (0, 0), 1.5)
+        depth = cv2.distanceTransform((smoothed > 125).astype(np.uint8), cv2.DIST_L2, 5)
+        depth[smoothed < (_GRAY + _WHITE) / 2] = 0
         candidates = np.argwhere(depth >= min(max(0.45 * diameter, 4.5), 0.8 * depth.max()))
         row, column = candidates[self.rng.integers(len(candidates))]
         return self.grid[home, row, column]
@@ -209,7 +213,7 @@ class _Subject:
     def _scanned(self, signal: np.ndarray) -> np.ndarray:
         """Return what the scanner stores, (slices, rows, columns) uint16: bias field, blur, Rician noise, gain."""
         rng, shape = self.rng, signal.shape
-        bias = 0.06 * smooth_noise(rng, shape, 80.0, 1) + 0.02 * smooth_noise(rng, shape, 30.0, 1)
+        bias = 0.04 * smooth_noise(rng, shape, 80.0, 1) + 0.01 * smooth_noise(rng, shape, 30.0, 1)
         signal = signal * np.exp(bias)[..., 0]
         signal *= 1 + 0.02 * smooth_noise(rng, shape, 3.0, 1)[..., 0]  # texture the average atlas has lost
         sigma, noise = rng.uniform(0.35, 0.75), rng.uniform(0.012, 0.035)
