@@ -25,37 +25,12 @@ from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.networks import Networks
 from anogan.reference import Reference
 from anogan.scan import Result, Scan
-from anogan.scoring import COMPONENTS, Fusion, smooth, top_mean
+from anogan.scoring import COMPONENTS, Fusion, Maps, smooth, top_mean
 from anogan.training import Callback, TrainingEvent
 
 FORMAT = 1
 REFERENCE_IMAGES = 1500  # enough for a Gaussian of 64 dimensions at every place; more only cost memory
 RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
-
-
-@dataclass(frozen=True, eq=False)
-class Maps:
-    """What the detector computes of a batch, on the network's grid.
-
-    Attributes
-    ----------
-    components
-        (N, K, S, S), standardized.
-    fused
-        (N, S, S)
-    scores
-        (N,)
-    reconstruction
-        (N, C, S, S) in [-1, 1].
-    spread
-        (N,) in units of the score, or None without restarts.
-    """
-
-    components: Tensor
-    fused: Tensor
-    scores: Tensor
-    reconstruction: Tensor
-    spread: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,31 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
+class Maps:
+    """What the detector computes of a batch, on the network's grid.
+
+    Attributes
+    ----------
+    components
+        (N, K, S, S), standardized.
+    fused
+        (N, S, S)
+    scores
+        (N,)
+    reconstruction
+        (N, C, S, S) in [-1, 1].
+    spread
+        (N,) in units of the score, or None without restarts.
+    """
+
+    components: Tensor
+    fused: Tensor
+    scores: Tensor
+    reconstruction: Tensor
+    spread: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
 class Fusion:
     """How component maps become one map.
 
