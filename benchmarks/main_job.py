@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import tempfile
@@ -56,10 +57,15 @@ class Job:
     labels: np.ndarray
     subjects: list[str]
     masks: np.ndarray | None  # (N, S, S) bool
+    seen: np.ndarray | None = None  # (N,) bool: test images that were looked at while the method was developed
 
 
 def malaria(seed: int) -> Job:
-    """Patients of the training split train; about 300 healthy images of validation patients calibrate."""
+    """Patients of the training split train; about 300 healthy images of validation patients calibrate.
+
+    The method was developed with an eye on half of the validation patients (by a hash of their name); the figures of
+    the other half stand beside those of all.
+    """
     config = anogan.load_config("blood-smear", [f"training.seed={seed}"])
     with open(DATA / "malaria" / "manifest.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -82,6 +88,7 @@ def malaria(seed: int) -> Job:
         test.labels,
         test.subjects,
         None,
+        seen=np.array([int(hashlib.md5(name.encode()).hexdigest(), 16) % 2 == 0 for name in test.subjects]),
     )
 
 
@@ -187,6 +194,10 @@ def measure(name: str, seed: int) -> dict[str, object]:
     figures: dict[str, object] = {"data": name, "seed": seed, "training seconds": round(seconds)}
     figures["fused"] = metrics.auroc(labels, scores, job.subjects)
     figures["fused, by image"] = metrics.auroc(labels, scores)
+    if job.seen is not None:
+        fresh = ~job.seen
+        subjects = [name for name, kept in zip(job.subjects, fresh, strict=True) if kept]
+        figures["fused, patients never looked at"] = metrics.auroc(labels[fresh], scores[fresh], subjects)
     for k, component in enumerate(COMPONENTS):
         own = top_mean(maps.components[:, k], config.scoring.top).numpy()
         figures[f"component: {component}"] = metrics.auroc(labels, own)

@@ -26,7 +26,7 @@ def test_every_kind_changes_only_what_its_mask_admits(kind: str, channels: int) 
     assert mask.sum() > 0
     change = (fakes - x).abs().amax(1)
     assert change[mask > 0.5].mean() > VISIBLE
-    assert change[mask == 0].mean() < VISIBLE / 4
+    assert change[mask == 0].mean() < VISIBLE / 3
     smoothed = torch.nn.functional.avg_pool2d(change, 3, stride=1, padding=1)
     assert smoothed[mask == 0].max() < 2 * VISIBLE
 
