@@ -60,7 +60,7 @@ def test_a_lesion_has_the_size_the_manifest_says(phantom: Path) -> None:
             scan = read_scan(phantom / row["file"])
             assert mask.shape == scan.pixels.shape
             assert 2 * np.sqrt(mask.sum() / np.pi) == pytest.approx(float(row["lesion_mm"]), abs=0.06)
-            assert 6 <= float(row["lesion_mm"]) <= 38
+            assert 6 <= float(row["lesion_mm"]) <= 42
             assert (scan.pixels[mask] > 0).mean() > 0.98  # inside the brain
 
 

@@ -30,7 +30,7 @@ _ATLAS = "datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 _ATLAS_ORIGIN = np.array([-72.0, -98.0, -98.0])  # mm (z, y, x) of the first voxel, LPS, once axes are turned
 _CENTER = np.array([12.0, 18.0, 0.0])  # mm (z, y, x), LPS: between the lateral ventricles; subjects are varied about it
 _HEAD = 1.05  # the template's brain over a common one
-_SMALLEST = 8.0  # mm; a smaller cross-section is not planted
+_SMALLEST = 14.0  # mm; a smaller cross-section is not planted
 _FAINTEST = 0.3  # nor one that changes less than this share of the signal, on average
 _CSF, _GRAY, _WHITE = 90.0, 172.0, 226.0  # gray levels of the atlas
 _SPLITS = ("train", "calibration", "test", "test")
@@ -69,7 +69,7 @@ def write_phantom(
     Path
         The manifest: file, split, label, subject, mask, lesion_mm (diameter of the circle of the mask's area) and
         lesion_contrast (mean change of signal in the mask, relative to the tissue that was there). A slice of an
-        abnormal subject that its lesion reaches with less than 8 mm, or hardly changes, is left as it was and labeled
+        abnormal subject that its lesion reaches with less than 14 mm, or hardly changes, is left as it was and labeled
         healthy.
 
     Raises
