@@ -15,8 +15,6 @@ from torch import Tensor
 
 from anogan.config import LocalFakesConfig
 
-VISIBLE = 0.2  # smaller changes, in units of [-1, 1], are within what differs between healthy images anyway
-
 
 def _uniform(n: int, low: float, high: float, like: Tensor) -> Tensor:
     """(N, 1, 1, 1) uniform numbers on the device of `like`; drawn on the CPU so that a seed means the same anywhere."""
@@ -136,7 +134,7 @@ def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()
     x
         Normal images, (N, C, S, S) in [-1, 1].
     config
-        Range of blob sizes, how many blobs at most, and the share of diffuse kinds.
+        Range of blob sizes, how many blobs at most, the share of diffuse kinds, and how large a change is one.
     kinds
         Names out of `LOCAL` and `DIFFUSE`; all of them when empty.
 
@@ -171,8 +169,9 @@ def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()
                     # A patch needs the whole batch: it takes its content from another image.
                     changed[rows] = _patch(x)[rows] if name == "patch" else family[name](fakes[rows])
         fakes, before = torch.lerp(fakes, changed, alpha), fakes
-        visible = _gaussian_blur((fakes - before).abs().amax(1, keepdim=True), 0.7) > VISIBLE
-        mask = torch.maximum(mask, alpha * visible)
+        change = _gaussian_blur((fakes - before).abs().amax(1, keepdim=True), 0.7)
+        visible = torch.where(diffuse, config.visible_diffuse, config.visible).view(-1, 1, 1, 1).to(x)
+        mask = torch.maximum(mask, alpha * (change > visible))
     return fakes, mask.squeeze(1)
 
 

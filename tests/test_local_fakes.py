@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from anogan.config import LocalFakesConfig
-from anogan.local_fakes import DIFFUSE, LOCAL, VISIBLE, blobs, local_fakes
+from anogan.local_fakes import DIFFUSE, LOCAL, blobs, local_fakes
 
 CONFIG = LocalFakesConfig()
+VISIBLE = CONFIG.visible
 
 
 def normal_images(n: int = 16, channels: int = 3, size: int = 32) -> torch.Tensor:
