@@ -81,7 +81,9 @@ class LocalFakesConfig(_Section):
     largest: float = Field(0.5, gt=0, le=1)
     layers: int = Field(3, ge=1, le=8, description="blobs per image: one always, each further one with probability 1/2")
     diffuse: float = Field(0.25, ge=0, le=1, description="share of fakes that are diffuse: haze, shading, lost texture")
-    visible: float = Field(0.2, ge=0, le=2, description="smaller changes, in units of [-1, 1], count as normal variation")
+    visible: float = Field(
+        0.2, ge=0, le=2, description="smaller changes, in units of [-1, 1], count as normal variation"
+    )
     visible_diffuse: float = Field(0.2, ge=0, le=2, description="the same for the diffuse kinds")
     weight: float = Field(1.0, ge=0, description="weight of the per-pixel loss against the adversarial one")
 

@@ -100,10 +100,10 @@ class PatchBank:
 
     @classmethod
     def fit(cls, embedded: Tensor, size: int, seed: int) -> PatchBank:
-        """Choose `size` patches by greedy farthest-point sampling out of at most 20 times as many, drawn at random."""
+        """Choose `size` patches by greedy farthest-point sampling out of at most 8 times as many, drawn at random."""
         patches = embedded.permute(0, 2, 3, 1).reshape(-1, embedded.shape[1])  # (N * H * W, D)
         generator = torch.Generator().manual_seed(seed)
-        patches = patches[torch.randperm(len(patches), generator=generator)[: 20 * size]]
+        patches = patches[torch.randperm(len(patches), generator=generator)[: 8 * size]]
         if len(patches) <= size:
             return cls(patches.clone())
         chosen = torch.zeros(size, dtype=torch.long)

@@ -31,11 +31,12 @@ import anogan
 from anogan import metrics
 from anogan.config import Config
 from anogan.dataset import Item, ScanSet
-from anogan.detector import Detector
+from anogan.detector import REFERENCE_IMAGES, Detector
 from anogan.inversion import residual_maps
 from anogan.networks import Networks
+from anogan.reference import Reference
 from anogan.scan import Scan
-from anogan.scoring import COMPONENTS, top_mean
+from anogan.scoring import COMPONENTS, smooth, top_mean
 from anogan.synthetic import write_phantom
 from anogan.training import TrainingEvent
 from anogan.transforms import mask_to_network, to_network
@@ -162,6 +163,25 @@ def statistics(images: torch.Tensor) -> dict[str, np.ndarray]:
     return {f"{sign}{name}": (1 if sign == "+" else -1) * value for name, value in values.items() for sign in "+-"}
 
 
+@torch.no_grad()
+def random_weights(job: Job, train: torch.Tensor) -> dict[str, np.ndarray]:
+    """Return the image scores of the healthy reference in the features of an untrained discriminator, each (N,)."""
+    config = job.config
+    torch.manual_seed(config.training.seed)
+    discriminator = Networks.build(config).discriminator
+
+    def features(images: torch.Tensor) -> list[torch.Tensor]:
+        parts = [discriminator(batch).features for batch in images.split(64)]
+        return [torch.cat(level) for level in zip(*parts, strict=True)]
+
+    size = config.input.size
+    chosen = train[torch.randperm(len(train))[:REFERENCE_IMAGES]]
+    reference = Reference.fit(features(chosen), size // 4, config.scoring.bank, config.training.seed)
+    maps = reference.distances(features(job.test), size)
+    scores = (top_mean(smooth(m, 1.0), config.scoring.top).numpy() for m in maps)
+    return dict(zip(("gaussian", "neighbors"), scores, strict=True))
+
+
 def split_by_subject(subjects: list[str], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of two groups that share no subject; the second holds about `share` of the images."""
     names = np.array(subjects)
@@ -213,12 +233,8 @@ def measure(name: str, seed: int) -> dict[str, object]:
     tried = {key: metrics.auroc(labels, value) for key, value in statistics(job.test).items()}
     best = max(tried, key=lambda key: tried[key].value)
     figures["best single statistic"], figures["which statistic"] = tried[best], best
-    torch.manual_seed(seed)
-    untrained = Detector.fit(Networks.build(config), job.train[rest], job.train[held], config)
-    random_maps = untrained.maps(job.test)
-    for component in ("gaussian", "neighbors"):
-        own = top_mean(random_maps.components[:, COMPONENTS.index(component)], config.scoring.top)
-        figures[f"random weights: {component}"] = metrics.auroc(labels, own.numpy())
+    for component, own in random_weights(job, job.train[rest]).items():
+        figures[f"random weights: {component}"] = metrics.auroc(labels, own)
 
     if job.masks is not None:
         tally = metrics.PixelTally()
