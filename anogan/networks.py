@@ -137,7 +137,10 @@ class Generator(nn.Module):
         self.stages = nn.ModuleList(
             ResidualBlock(inputs, outputs) for inputs, outputs in zip(widths[:1] + widths[:-1], widths, strict=True)
         )
-        self.output = _init(nn.Conv2d(widths[-1], 4 * channels, 3, padding=1), 1.0)
+        self.output = nn.Conv2d(widths[-1], 4 * channels, 3, padding=1)
+        _init(self.output, 1.0)
+        with torch.no_grad():  # the four pixels of a cell start equal, else a checkerboard stays (Aitken et al. 2017)
+            self.output.weight.copy_(self.output.weight[::4].repeat_interleave(4, 0))
 
     def forward(self, z: Tensor) -> Tensor:
         hidden = self.project(z).unflatten(1, (-1, self.side, self.side))  # (N, 4w, S/16, S/16)

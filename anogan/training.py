@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import lightning_fabric
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -25,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from anogan import checkpoint, losses
 from anogan.augmentation import augment, perturb
 from anogan.config import Config
+from anogan.devices import make_fabric
 from anogan.inversion import residual_maps
 from anogan.local_fakes import blobs, local_fakes
 from anogan.networks import Discriminator, Networks
@@ -63,28 +62,6 @@ class TrainingEvent:
 Callback = Callable[[TrainingEvent], None]
 
 
-def has_bfloat16() -> bool:
-    """Return whether this machine multiplies bfloat16 matrices in hardware (AMX, or a GPU that does)."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_amx_tile_supported()
-
-
-def make_fabric(config: Config) -> lightning_fabric.Fabric:
-    """Return the Fabric of this process; under torchrun it joins the others (gloo on CPUs, nccl on GPUs)."""
-    precision = config.training.precision
-    if precision == "auto":
-        precision = "bfloat16" if has_bfloat16() else "float32"
-    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))  # set by torchrun
-    return lightning_fabric.Fabric(
-        accelerator="auto",
-        strategy="ddp" if world > 1 else "auto",
-        devices=local,
-        num_nodes=world // local,
-        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
-    )
-
-
 def _fast(x: Tensor) -> Tensor:
     """Lay images out with the channels last, which is what CPUs and GPUs convolve fastest."""
     return x.contiguous(memory_format=torch.channels_last)
@@ -105,7 +82,7 @@ class Trainer:
         torch.manual_seed(config.training.seed)
         self.networks = Networks.build(config)
         settings = config.training
-        averaging = get_ema_multi_avg_fn(settings.ema)
+        averaging = _average(settings.ema)
         self.averaged: dict[str, AveragedModel] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         for name, network in vars(self.networks).items():
@@ -136,7 +113,7 @@ class Trainer:
         with self.fabric.autocast():
             judged = self.networks.discriminator(_fast(torch.cat([real, fakes])))
         of_real, of_fakes = losses.pixel_loss(judged.pixels.float(), target).split([batch // 2, batch])
-        self._update("discriminator", self.config.local_fakes.weight * torch.cat([of_real, of_fakes]).mean())
+        self._update(("discriminator",), self.config.local_fakes.weight * torch.cat([of_real, of_fakes]).mean())
         return {"places": of_fakes.mean()}
 
     def _teach_images(self) -> dict[str, Tensor]:
@@ -158,14 +135,14 @@ class Trainer:
             target = torch.cat([torch.ones_like(where), where]).squeeze(1)
             places = losses.pixel_loss(judged.pixels[half:].float(), target).mean()
         loss = adversarial + config.training.penalty * penalty + config.training.generated_places * places
-        self._update("discriminator", loss)
+        self._update(("discriminator",), loss)
 
         with self.fabric.autocast():
             generated = perturb(generator(self._latents(half)).float(), config.augmentation)
             with torch.no_grad():
                 of_real = self._judge_image(perturb(real, config.augmentation))
             generator_loss = losses.generator_loss(of_real, self._judge_image(generated)).mean()
-        self._update("generator", generator_loss)
+        self._update(("generator",), generator_loss)
         return {
             "discriminator": adversarial,
             "generator": generator_loss,
@@ -174,20 +151,26 @@ class Trainer:
         }
 
     def encoder(self) -> dict[str, Tensor]:
-        """Teach the encoder to invert the averaged generator (f-AnoGAN's izi_f: pixels and discriminator features)."""
-        generator = self.averaged["generator"].module
+        """Teach encoder and generator to draw the healthy counterpart of an image.
+
+        The loss is f-AnoGAN's izi_f (pixels and discriminator features) with two changes: half of the images the
+        encoder sees carry local fakes, and the counterpart is compared with the image before; and the generator learns
+        too, because the few updates the game could afford leave it soft.
+        """
+        generator, encoder = self.networks.generator, self.networks.encoder
         discriminator = cast(Discriminator, self.averaged["discriminator"].module)
         batch = self.config.training.batch
         x = self._draw(batch)
+        fakes, _ = local_fakes(x, self.config.local_fakes)
         z = self._latents(batch)
         with self.fabric.autocast():
-            guess = self.networks.encoder(x)
+            guess = encoder(torch.cat([x[: batch // 2], fakes[batch // 2 :]]))
             pixels, features = residual_maps(x, generator(guess), discriminator)
             with torch.no_grad():
                 generated = generator(z)
-            latent = (self.networks.encoder(generated).float() - z).square().mean()
+            latent = (encoder(generated).float() - z).square().mean()
             loss = pixels.mean() + features.mean() + 0.1 * latent
-        self._update("encoder", loss)
+        self._update(("encoder", "generator"), loss)
         return {"residual": pixels.mean(), "feature residual": features.mean(), "latent": latent}
 
     def _judge_image(self, x: Tensor) -> Tensor:
@@ -200,10 +183,16 @@ class Trainer:
     def _latents(self, n: int) -> Tensor:
         return torch.randn(n, self.config.network.latent).to(self.device)
 
-    def _update(self, name: str, loss: Tensor) -> None:
-        optimizer, network = self.optimizers[name], getattr(self.networks, name)
-        optimizer.zero_grad(set_to_none=True)
+    def _update(self, names: tuple[str, ...], loss: Tensor) -> None:
+        """Descend the loss with the named networks; each has its own optimizer and its own limit on the gradient."""
+        for name in names:
+            self.optimizers[name].zero_grad(set_to_none=True)
         loss.backward()
+        for name in names:
+            self._step(name)
+
+    def _step(self, name: str) -> None:
+        network = getattr(self.networks, name)
         parameters = [p for p in network.parameters() if p.grad is not None]
         if self.fabric.world_size > 1:
             flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
@@ -211,7 +200,7 @@ class Trainer:
             for p, grad in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):
                 p.grad = grad.view_as(p)
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        self.optimizers[name].step()
         self.averaged[name].update_parameters(network)
 
     # The loop around the steps
@@ -227,8 +216,7 @@ class Trainer:
             total = self.totals[phase]
             sums: dict[str, list[float]] = {}
             if phase == "encoder":
-                for name in ("generator", "discriminator"):
-                    self.averaged[name].requires_grad_(False)
+                self.averaged["discriminator"].requires_grad_(False)
             while self.done[phase] < total:
                 step = self.done[phase]
                 torch.manual_seed(_step_seed(self.config.training.seed, phase, step, self.fabric.global_rank))
@@ -351,6 +339,16 @@ class Trainer:
             ]
             kept = [json.dumps(line) + "\n" for line in lines if line["step"] <= self.done[line["phase"]]]
             checkpoint.write_text(history, "".join(kept))
+
+
+def _average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
+    """Return the averaging rule for `AveragedModel`: exponential, but a short run forgets its first steps as well."""
+
+    def update(averaged: Any, current: Any, updates: Tensor | int) -> None:
+        n = float(updates)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, updates)
+
+    return update
 
 
 def _step_seed(seed: int, phase: str, step: int, rank: int) -> int:

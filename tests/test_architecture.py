@@ -14,7 +14,7 @@ LAYERS = [
     {"config", "scan"},
     {"networks", "metrics", "heatmap", "augmentation"},
     {"io", "transforms", "losses", "local_fakes", "scoring", "calibration"},
-    {"inversion", "reference", "dataset", "checkpoint", "provenance", "synthetic"},
+    {"inversion", "reference", "dataset", "checkpoint", "devices", "provenance", "synthetic"},
     {"training", "progress", "snapshots"},
     {"detector"},
     {"evaluation", "review"},
