@@ -85,6 +85,9 @@ class LocalFakesConfig(_Section):
         0.2, ge=0, le=2, description="smaller changes, in units of [-1, 1], count as normal variation"
     )
     visible_diffuse: float = Field(0.2, ge=0, le=2, description="the same for the diffuse kinds")
+    cut_out: bool = Field(
+        False, description="objects were cut out on black: fakes leave the outline alone, which the cutting drew"
+    )
     weight: float = Field(1.0, ge=0, description="weight of the per-pixel loss against the adversarial one")
 
 

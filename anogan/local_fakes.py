@@ -168,11 +168,18 @@ def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()
                 if len(rows):
                     # A patch needs the whole batch: it takes its content from another image.
                     changed[rows] = _patch(x)[rows] if name == "patch" else family[name](fakes[rows])
+        if config.cut_out:
+            alpha = alpha * _inside(fakes) * _inside(changed)
         fakes, before = torch.lerp(fakes, changed, alpha), fakes
         change = _gaussian_blur((fakes - before).abs().amax(1, keepdim=True), 0.7)
         visible = torch.where(diffuse, config.visible_diffuse, config.visible).view(-1, 1, 1, 1).to(x)
         mask = torch.maximum(mask, alpha * (change > visible))
     return fakes, mask.squeeze(1)
+
+
+def _inside(x: Tensor) -> Tensor:
+    """Return 1 where a cut-out object is and 0 on the black around it, (N, 1, S, S)."""
+    return (x.amax(1, keepdim=True) > -0.9).to(x)
 
 
 def _outlines(x: Tensor, diffuse: Tensor, config: LocalFakesConfig) -> Tensor:

@@ -44,6 +44,21 @@ def test_the_original_is_left_alone_and_a_seed_repeats() -> None:
     assert torch.equal(first[1], second[1])
 
 
+@pytest.mark.parametrize("kind", [*LOCAL, *DIFFUSE])
+def test_a_cut_out_object_keeps_its_outline(kind: str) -> None:
+    """Discs on black: the disc changes, but black neither spreads into it nor gives way to it."""
+    torch.manual_seed(3)
+    axis = torch.linspace(-1, 1, 32)
+    disc = axis[:, None] ** 2 + axis**2 < 0.7
+    x = torch.where(disc, normal_images().clamp_min(-0.5), torch.tensor(-1.0))
+    fakes, mask = local_fakes(x, LocalFakesConfig(cut_out=True), (kind,))
+    black = fakes.amax(1) <= -0.9
+    assert torch.equal(black, ~disc.expand_as(black))
+    assert torch.equal(fakes.masked_select(~disc), x.masked_select(~disc))
+    assert mask.sum() > 0
+    assert mask.masked_select(~disc).max() == 0
+
+
 def test_a_patch_of_identical_images_is_no_fake() -> None:
     """Flat images: whatever place another one is taken from, nothing changes, so nothing may be marked."""
     x = torch.full((8, 1, 32, 32), 0.25)
