@@ -24,16 +24,14 @@ def draw_lesion(rng: np.random.Generator) -> Lesion:
     """Return a lesion of random kind, size and contrast."""
     diameter = float(np.exp(rng.uniform(np.log(18.0), np.log(40.0))))
     kind = str(rng.choice(["hypointense", "hyperintense", "ring", "diffuse"], p=[0.4, 0.25, 0.15, 0.2]))
-    if kind == "ring":
-        diameter = max(diameter, 12.0)  # a smaller ring has no center at this resolution
     low, high = {
         "hypointense": (-0.75, -0.5),
         "hyperintense": (0.4, 0.65),
         "ring": (0.4, 0.65),
         "diffuse": (-0.75, -0.5),
     }[kind]
-    edema = float(rng.uniform(-0.4, -0.28)) if kind != "diffuse" and diameter >= 12 and rng.random() < 0.5 else 0.0
-    push = float(rng.uniform(0.1, 0.3)) if diameter >= 12 and rng.random() < 0.5 else 0.0
+    edema = float(rng.uniform(-0.4, -0.28)) if kind != "diffuse" and rng.random() < 0.5 else 0.0
+    push = float(rng.uniform(0.1, 0.3)) if rng.random() < 0.5 else 0.0
     return Lesion(kind, diameter, float(rng.uniform(low, high)), edema, push)
 
 
