@@ -54,7 +54,7 @@ class NetworkConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    """The two loops: generator against discriminator, then the encoder."""
+    """The two loops: generator against discriminator, then encoder and generator."""
 
     steps: int = Field(2000, ge=1)
     encoder_steps: int = Field(300, ge=1)

@@ -137,18 +137,14 @@ class Generator(nn.Module):
         self.stages = nn.ModuleList(
             ResidualBlock(inputs, outputs) for inputs, outputs in zip(widths[:1] + widths[:-1], widths, strict=True)
         )
-        self.output = nn.Conv2d(widths[-1], 4 * channels, 3, padding=1)
-        _init(self.output, 1.0)
-        with torch.no_grad():  # the four pixels of a cell start equal, else a checkerboard stays (Aitken et al. 2017)
-            self.output.weight.copy_(self.output.weight[::4].repeat_interleave(4, 0))
+        self.output = _init(nn.Conv2d(widths[-1], channels, 3, padding=1), 1.0)
 
     def forward(self, z: Tensor) -> Tensor:
         hidden = self.project(z).unflatten(1, (-1, self.side, self.side))  # (N, 4w, S/16, S/16)
-        for index, stage in enumerate(self.stages):
-            if index:
-                hidden = F.interpolate(hidden, scale_factor=2.0, mode="bilinear", align_corners=False)
-            hidden = stage(hidden)  # (N, ., S/16, S/16) ... (N, w, S/2, S/2)
-        return torch.tanh(F.pixel_shuffle(self.output(F.leaky_relu(hidden, SLOPE)), 2))  # (N, C, S, S)
+        for stage in self.stages:
+            hidden = F.interpolate(stage(hidden), scale_factor=2.0, mode="bilinear", align_corners=False)
+        # hidden: (N, w, S, S). The image is drawn at full resolution: sub-pixels drawn side by side leave a checkerboard.
+        return torch.tanh(self.output(F.leaky_relu(hidden, SLOPE)))  # (N, C, S, S)
 
 
 class Encoder(nn.Module):

@@ -1,4 +1,4 @@
-"""The two loops: generator against discriminator (which also learns to judge places), then the encoder.
+"""The two loops: generator against discriminator (which also learns to judge places), then encoder and generator.
 
 Both run under Lightning Fabric: one process, or many started by torchrun. Gradients are averaged by hand after each
 backward pass, because a GAN runs its networks several times a step, which a wrapper such as DDP does not like. Every
