@@ -5,8 +5,8 @@
     python benchmarks/main_job.py --table               # the table of what was measured so far
 
 Every (data, seed) run is written to `benchmarks/results/main_job/` when it is done, so that a stopped benchmark goes
-on where it was. `benchmarks/results/main_job.md` is the table. The real sets are looked for in `$ANOGAN_DATA`, else in
-`../shared/data`; the phantom is written by `anogan synth`.
+on where it was. `benchmarks/results/main_job.md` is the table, and the README has its main rows. The real sets are
+looked for in `$ANOGAN_DATA`, else in `../shared/data`; the phantom is written by `anogan synth`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -261,14 +262,16 @@ def measure(name: str, seed: int) -> dict[str, object]:
     return figures
 
 
+def finished() -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of the runs measured so far, by data set."""
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    return {name: of_set for name in JOBS if (of_set := [run for run in runs if run["data"] == name])}
+
+
 def table() -> str:
     """Return the figures of all finished runs as Markdown: mean of the seeds, and each seed's value."""
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     lines = []
-    for name in JOBS:
-        of_set = [run for run in runs if run["data"] == name]
-        if not of_set:
-            continue
+    for name, of_set in finished().items():
         seeds = ", ".join(str(run["seed"]) for run in of_set)
         minutes = max(run["training seconds"] for run in of_set) / 60
         lines += [
@@ -299,6 +302,57 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+# The README's rows, and the figures they show.
+SUMMARY = {
+    "fused score, image AUROC": "fused",
+    "of which patients never looked at": "fused, patients never looked at",
+    "discriminator's pixel logits": "component: discriminator",
+    "pixel residual": "component: residual",
+    "feature residual": "component: feature_residual",
+    "Gaussian in its features": "component: gaussian",
+    "nearest neighbors in its features": "component: neighbors",
+    "classical f-AnoGAN score": "classical f-AnoGAN score",
+    "floor: raw pixels, 1-NN": "raw pixels, 1-NN",
+    "floor: best single statistic": "best single statistic",
+    "floor: random weights, Gaussian": "random weights: gaussian",
+    "floor: random weights, neighbors": "random weights: neighbors",
+}
+
+
+def summary() -> str:
+    """Return the README's table: the mean of the seeds, and the lowest and highest of them."""
+    sets = finished()
+
+    def spread(values: list[float]) -> str:
+        return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" if values else ""
+
+    lines = [
+        "| AUROC: mean of the seeds (lowest to highest) | " + " | ".join(sets) + " |",
+        "|---|" + "---|" * len(sets),
+    ]
+    for title, row in SUMMARY.items():
+        cells = [spread([run[row][0] for run in of_set if row in run]) for of_set in sets.values()]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    pixels = [spread([run["pixel"][0] for run in of_set if "pixel" in run]) for of_set in sets.values()]
+    lines.append("| fused map, pixel AUROC | " + " | ".join(pixels) + " |")
+    for title, cell in {
+        "false alarms, calibrated at 5 %": lambda run: "{} of {}".format(*run["false alarms"][:2]),
+        "sensitivity there": lambda run: f"{run['sensitivity']:.2f}",
+        "minutes of training": lambda run: f"{run['training seconds'] / 60:.1f}",
+    }.items():
+        lines.append(f"| {title} | " + " | ".join("; ".join(map(cell, of_set)) for of_set in sets.values()) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_tables() -> None:
+    """Rewrite `main_job.md` and the README's table from the runs measured so far."""
+    (RESULTS.parent / "main_job.md").write_text(table(), encoding="utf-8")
+    readme = ROOT / "README.md"
+    start, end = "<!-- main_job table -->\n", "<!-- end of main_job table -->"
+    before, rest = readme.read_text(encoding="utf-8").split(start)
+    readme.write_text(before + start + summary() + end + rest.split(end)[1], encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=JOBS, default=list(JOBS))
@@ -316,9 +370,8 @@ def main() -> None:
                 figures = measure(name, seed)
                 path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
                 print(json.dumps(figures), flush=True)
-    text = table()
-    (RESULTS.parent / "main_job.md").write_text(text, encoding="utf-8")
-    print(text)
+    write_tables()
+    print(table())
 
 
 if __name__ == "__main__":
