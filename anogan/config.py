@@ -63,6 +63,9 @@ class TrainingConfig(_Section):
     adversarial_every: int = Field(
         2, ge=1, description="steps between two adversarial updates; places are taught at every step"
     )
+    adversarial_rate: float = Field(
+        0.25, gt=0, le=1, description="the discriminator's learning rate in the game, as a share: at 1 it wins outright"
+    )
     generated_places: float = Field(0.2, ge=0, description="weight of the pixel loss on generated images and CutMix")
     penalty: float = Field(1.0, ge=0, description="weight (gamma) of R1 and R2")
     ema: float = Field(0.995, ge=0, lt=1, description="decay of the averaged weights")

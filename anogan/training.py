@@ -30,6 +30,7 @@ from anogan.networks import Discriminator, Networks
 from anogan.snapshots import write_grid
 
 PHASES = ("adversarial", "encoder")
+TASKS = {"generator": "generator", "images": "discriminator", "places": "discriminator", "encoder": "encoder"}
 ENCODER_COST = 0.5  # of an adversarial step, before either was timed
 
 
@@ -88,9 +89,12 @@ class Trainer:
         for name, network in vars(self.networks).items():
             network.to(self.device, memory_format=torch.channels_last)
             self.averaged[name] = AveragedModel(network, multi_avg_fn=averaging)
-            # beta1 = 0 for the generator (R3GAN); the discriminator's pixel task is an ordinary one and likes some.
-            betas = (0.0 if name == "generator" else 0.5, 0.99)
-            self.optimizers[name] = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=betas)
+        # The discriminator has two: the gradients of the game are large, and in shared moments they would shorten the
+        # steps that teach places. beta1 = 0 for the game (R3GAN); the other tasks are ordinary ones and like some.
+        for task, name in TASKS.items():
+            betas = (0.0 if task in ("generator", "images") else 0.5, 0.99)
+            parameters = getattr(self.networks, name).parameters()
+            self.optimizers[task] = torch.optim.Adam(parameters, lr=settings.learning_rate, betas=betas)
         self.done = {"adversarial": 0, "encoder": 0}
         self.totals = {"adversarial": settings.steps, "encoder": settings.encoder_steps}
         self.seconds = 0.0
@@ -113,7 +117,7 @@ class Trainer:
         with self.fabric.autocast():
             judged = self.networks.discriminator(_fast(torch.cat([real, fakes])))
         of_real, of_fakes = losses.pixel_loss(judged.pixels.float(), target).split([batch // 2, batch])
-        self._update(("discriminator",), self.config.local_fakes.weight * torch.cat([of_real, of_fakes]).mean())
+        self._update(("places",), self.config.local_fakes.weight * torch.cat([of_real, of_fakes]).mean())
         return {"places": of_fakes.mean()}
 
     def _teach_images(self) -> dict[str, Tensor]:
@@ -135,7 +139,7 @@ class Trainer:
             target = torch.cat([torch.ones_like(where), where]).squeeze(1)
             places = losses.pixel_loss(judged.pixels[half:].float(), target).mean()
         loss = adversarial + config.training.penalty * penalty + config.training.generated_places * places
-        self._update(("discriminator",), loss)
+        self._update(("images",), loss)
 
         with self.fabric.autocast():
             generated = perturb(generator(self._latents(half)).float(), config.augmentation)
@@ -183,15 +187,16 @@ class Trainer:
     def _latents(self, n: int) -> Tensor:
         return torch.randn(n, self.config.network.latent).to(self.device)
 
-    def _update(self, names: tuple[str, ...], loss: Tensor) -> None:
-        """Descend the loss with the named networks; each has its own optimizer and its own limit on the gradient."""
-        for name in names:
-            self.optimizers[name].zero_grad(set_to_none=True)
+    def _update(self, tasks: tuple[str, ...], loss: Tensor) -> None:
+        """Descend the loss for these tasks; each has its own optimizer and its own limit on the gradient."""
+        for task in tasks:
+            self.optimizers[task].zero_grad(set_to_none=True)
         loss.backward()
-        for name in names:
-            self._step(name)
+        for task in tasks:
+            self._step(task)
 
-    def _step(self, name: str) -> None:
+    def _step(self, task: str) -> None:
+        name = TASKS[task]
         network = getattr(self.networks, name)
         parameters = [p for p in network.parameters() if p.grad is not None]
         if self.fabric.world_size > 1:
@@ -200,7 +205,7 @@ class Trainer:
             for p, grad in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):
                 p.grad = grad.view_as(p)
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        self.optimizers[name].step()
+        self.optimizers[task].step()
         self.averaged[name].update_parameters(network)
 
     # The loop around the steps
@@ -247,9 +252,9 @@ class Trainer:
         total = self.totals[phase]
         rise = min(1.0, (step + 1) / min(50, total))
         rate = self.config.training.learning_rate * rise * (0.525 + 0.475 * math.cos(math.pi * step / total))
-        for optimizer in self.optimizers.values():
+        for task, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * (self.config.training.adversarial_rate if task == "images" else 1.0)
 
     def _tell(self, phase: str, step: int, means: dict[str, float], snapshot: Path | None) -> None:
         if self.callback is None or not self.fabric.is_global_zero:
@@ -297,7 +302,8 @@ class Trainer:
         tensors: dict[str, Tensor] = {}
         for name, network in vars(self.networks).items():
             tensors |= checkpoint.pack(name, network) | checkpoint.pack(f"averaged {name}", self.averaged[name])
-            tensors |= checkpoint.pack_optimizer(f"optimizer {name}", self.optimizers[name])
+        for task, optimizer in self.optimizers.items():
+            tensors |= checkpoint.pack_optimizer(f"optimizer {task}", optimizer)
         digest = checkpoint.write_tensors(self.folder / f"state-{sum(self.done.values()):06d}.safetensors", tensors)
         # The JSON file names the tensors it belongs to, so a kill between the two writes leaves the older pair valid.
         state = {
@@ -325,7 +331,8 @@ class Trainer:
         for name, network in vars(self.networks).items():
             checkpoint.unpack(name, tensors, network, path)
             checkpoint.unpack(f"averaged {name}", tensors, self.averaged[name], path)
-            checkpoint.unpack_optimizer(f"optimizer {name}", tensors, self.optimizers[name])
+        for task, optimizer in self.optimizers.items():
+            checkpoint.unpack_optimizer(f"optimizer {task}", tensors, optimizer)
         self.done, self.seconds = state["done"], state["seconds"]
         self._forget_lines_after_state()
 
