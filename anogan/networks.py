@@ -143,7 +143,7 @@ class Generator(nn.Module):
         hidden = self.project(z).unflatten(1, (-1, self.side, self.side))  # (N, 4w, S/16, S/16)
         for stage in self.stages:
             hidden = F.interpolate(stage(hidden), scale_factor=2.0, mode="bilinear", align_corners=False)
-        # hidden: (N, w, S, S). The image is drawn at full resolution: sub-pixels drawn side by side leave a checkerboard.
+        # hidden: (N, w, S, S). The image is drawn at full resolution: sub-pixels side by side leave a checkerboard.
         return torch.tanh(self.output(F.leaky_relu(hidden, SLOPE)))  # (N, C, S, S)
 
 
