@@ -104,6 +104,32 @@ def test_divergence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         training.train(healthy(), healthy(6), CONFIG)
 
 
+def test_the_average_of_a_short_run_forgets_its_first_steps() -> None:
+    """The share of the newest weights is 9 / (10 + n) at first (1 - (1 + n) / (10 + n)), and 1 - decay later on."""
+    update = training._average(0.9)
+    for updates, share in ((1, 9 / 11), (8, 9 / 18), (1000, 0.1)):
+        averaged = [torch.zeros(3)]
+        update(averaged, [torch.ones(3)], torch.tensor(updates))
+        torch.testing.assert_close(averaged[0], torch.full((3,), share))
+
+
+def test_the_discriminator_learns_the_game_more_slowly_than_places() -> None:
+    config = load_config("tiny", ["training.adversarial_rate=0.5", "training.learning_rate=0.001"])
+    trainer = training.Trainer(healthy(), healthy(6), config, None, None)
+    trainer._set_learning_rate("adversarial", 0)
+    rates = {task: optimizer.param_groups[0]["lr"] for task, optimizer in trainer.optimizers.items()}
+    assert rates["images"] == pytest.approx(rates["places"] / 2)
+    assert rates["generator"] == rates["encoder"] == rates["places"]
+
+
+def test_the_second_phase_teaches_the_generator_and_leaves_the_discriminator() -> None:
+    longer = load_config("tiny", ["training.steps=12", "training.encoder_steps=9", "training.snapshot_every=4"])
+    short, long = training.train(healthy(), healthy(6), CONFIG), training.train(healthy(), healthy(6), longer)
+    for name, equal in (("discriminator", True), ("generator", False), ("encoder", False)):
+        pairs = zip(getattr(short, name).parameters(), getattr(long, name).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs) == equal
+
+
 SCRIPT = """
 import os, sys, torch
 from pathlib import Path
