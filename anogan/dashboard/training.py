@@ -12,7 +12,7 @@ from anogan.dashboard.widgets import plain
 
 PHASES = {
     "adversarial": ("Generator and discriminator", "Generated images: what the model of health can draw at this step."),
-    "encoder": ("Encoder", "Healthy images above, their reconstructions below."),
+    "encoder": ("Encoder and generator", "Healthy images above, their reconstructions below."),
     "reference": ("Healthy reference", ""),
 }
 
