@@ -30,8 +30,8 @@ from anogan.networks import Discriminator, Networks
 from anogan.snapshots import write_grid
 
 PHASES = ("adversarial", "encoder")
+# What is learned, each by an optimizer of its own, and the network that learns it.
 TASKS = {"generator": "generator", "images": "discriminator", "places": "discriminator", "encoder": "encoder"}
-ENCODER_COST = 0.5  # of an adversarial step, before either was timed
 
 
 @dataclass(frozen=True)
@@ -259,9 +259,8 @@ class Trainer:
     def _tell(self, phase: str, step: int, means: dict[str, float], snapshot: Path | None) -> None:
         if self.callback is None or not self.fabric.is_global_zero:
             return
-        cost = {"adversarial": 1.0, "encoder": ENCODER_COST}
-        done = sum(cost[name] * self.done[name] for name in PHASES)
-        left = sum(cost[name] * (self.totals[name] - self.done[name]) for name in PHASES)
+        done = sum(self.done.values())
+        left = sum(self.totals.values()) - done
         self.callback(TrainingEvent(phase, step, self.totals[phase], means, self.seconds * left / done, snapshot))
 
     def _log(self, phase: str, step: int, means: dict[str, float]) -> None:
