@@ -11,10 +11,10 @@ from anogan.config import Config
 
 
 def has_bfloat16() -> bool:
-    """Return whether this machine multiplies bfloat16 matrices in hardware (AMX, or a GPU that does)."""
+    """Return whether this machine multiplies bfloat16 matrices in hardware (AMX or AVX-512, or a GPU that does)."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_amx_tile_supported()
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 def make_fabric(config: Config) -> lightning_fabric.Fabric:
