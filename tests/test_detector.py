@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import anogan
 from anogan.dataset import ScanSet, Splits
@@ -104,16 +105,17 @@ def test_unreadable_scans_are_counted_not_hidden(tiny_splits, tiny_detector: Det
 
 def test_refinement_lowers_the_residual_score_and_gives_an_uncertainty(tiny_detector: Detector, tiny_splits) -> None:
     config = anogan.load_config("tiny", ["inversion.steps=10", "inversion.restarts=3"])
-    refined = dataclasses.replace(tiny_detector, config=config)
+    # The fit may leave the residuals out of the fusion, and then the refinement has no part of the score to descend.
+    weights = torch.full((len(COMPONENTS),), 1 / len(COMPONENTS))
+    even = dataclasses.replace(tiny_detector, fusion=dataclasses.replace(tiny_detector.fusion, weights=weights))
+    refined = dataclasses.replace(even, config=config)
     scan = tiny_splits.test.read(0)
-    plain, better = tiny_detector.inspect(scan), refined.inspect(scan)
+    plain, better = even.inspect(scan), refined.inspect(scan)
     assert plain.uncertainty is None
     assert better.uncertainty is not None
     assert better.uncertainty >= 0
-    weights = tiny_detector.fusion.weights[[COMPONENTS.index(name) for name in RESIDUALS]]
-    assert weights.sum() > 0
     maps = [np.stack([result.component_maps[name] for name in RESIDUALS]) for result in (plain, better)]
-    descended = [np.sort(np.tensordot(weights.numpy(), m, 1).ravel())[-20:].mean() for m in maps]
+    descended = [np.sort(m.mean(0).ravel())[-20:].mean() for m in maps]
     assert descended[1] <= descended[0] + 0.01
 
 
