@@ -29,7 +29,8 @@ class InputConfig(_Section):
     size: int = Field(64, ge=32, le=512, multiple_of=16, description="side of the network's grid in pixels")
     intensity: Literal["range", "percentile"] = Field(
         "range",
-        description="range: the reader's [0, 1] as it is; percentile: each image's 0.5 to 99.5 percentile is stretched",
+        description="range: the reader's [0, 1] as it is; percentile: each image's 0.5 and 95th percentile become 0 and"
+        " 0.75, so that a bright lesion of up to a twentieth of the image neither sets the scale nor is clipped",
     )
 
 

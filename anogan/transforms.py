@@ -8,6 +8,7 @@ import numpy as np
 from anogan.config import InputConfig
 from anogan.scan import Scan
 
+HEADROOM = 0.75  # where the 95th percentile lands: what is brighter than normal tissue must still look brighter
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -96,9 +97,10 @@ def _intensity_range(scan: Scan, image: np.ndarray, config: InputConfig) -> tupl
     """Return which values become black and white."""
     if config.intensity == "range":
         return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(image, (0.5, 99.5)))
-    if low == high:  # nearly all background
-        low, high = float(image.min()), float(image.max())
+    low, bright = (float(value) for value in np.percentile(image, (0.5, 95)))
+    if low < bright:
+        return low, low + (bright - low) / HEADROOM
+    low, high = float(image.min()), float(image.max())  # nearly all background
     if low == high:
         raise ValueError(f"{scan.source}: all pixels are alike, so there is nothing to judge")
     return low, high

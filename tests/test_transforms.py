@@ -69,13 +69,22 @@ def test_gray_becomes_three_equal_channels_and_colors_keep_their_order() -> None
     np.testing.assert_allclose(transforms.to_network(scan(colors), COLOR), colors.transpose(2, 0, 1) * 2 - 1, atol=1e-6)
 
 
-def test_percentiles_become_black_and_white() -> None:
+def test_percentiles_become_black_and_three_quarters_of_white() -> None:
     ramp = (np.arange(1024) / 1023).reshape(32, 32) * 0.2 + 0.1  # 0.1 to 0.3
     image = transforms.to_network(scan(ramp), STRETCHED)
-    assert image.min() == -1
-    assert image.max() == 1
     assert (image == -1).sum() == 6  # 0.5 % of 1023 steps is 5.1: the values 0 to 5 lie below
-    np.testing.assert_allclose(image[0, 16, 0], 2 * (512 / 1023 - 0.005) / 0.99 - 1, atol=1e-5)
+    np.testing.assert_allclose(image[0, 16, 0], 2 * 0.75 * (512 / 1023 - 0.005) / 0.945 - 1, atol=1e-5)
+    np.testing.assert_allclose(image.max(), 2 * 0.75 * (1 - 0.005) / 0.945 - 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [1, 5, 6])  # up to a twentieth of the image: 36 of 1024 pixels
+def test_a_bright_lesion_is_brighter_than_tissue_and_changes_nothing_else(side: int) -> None:
+    tissue = np.repeat([0.0, 0.5], 512).reshape(32, 32)
+    lesion = tissue.copy()
+    lesion[20 : 20 + side, 3 : 3 + side] = 0.6
+    before, after = (transforms.to_network(scan(pixels), STRETCHED)[0] for pixels in (tissue, lesion))
+    assert after[20, 3] > after[31, 31] + 0.2
+    np.testing.assert_array_equal(before[lesion == tissue], after[lesion == tissue])
 
 
 def test_percentiles_do_not_care_for_gain_and_offset() -> None:
@@ -112,8 +121,7 @@ def test_there_and_back_is_the_image_or_its_luminance(config: InputConfig, shape
 def test_a_stretch_is_undone() -> None:
     original = scan(noise(32, 32) * 0.5)
     back = transforms.image_to_scan_grid(transforms.to_network(original, STRETCHED), original, STRETCHED)
-    low, high = np.percentile(original.pixels, (0.5, 99.5))
-    np.testing.assert_allclose(back, original.pixels.clip(low, high), atol=1e-6)
+    np.testing.assert_allclose(back, original.pixels.clip(np.percentile(original.pixels, 0.5)), atol=1e-6)
 
 
 def test_an_image_comes_back_at_the_scans_size() -> None:
