@@ -105,8 +105,10 @@ class Fusion:
         Notes
         -----
         Greedy ensemble selection with replacement (Caruana et al., ICML 2004): it starts at the best component alone
-        and adds, again and again, whichever component raises the mean AUROC over the kinds of fake, so that on them
-        the fusion is never worse than its best part. No abnormal image is involved.
+        and adds, again and again, whichever component raises the mean AUROC over the kinds of fake. Of the mixtures on
+        this path the shortest within one standard error of the best is taken (Breiman et al., Classification and
+        Regression Trees, 1984, section 3.4.3), so that a component has to earn its part, and on the fakes the fusion
+        is never worse than its best part. No abnormal image is involved.
         """
         count = healthy.shape[1]
         center = torch.stack([smooth(m[None], CENTER_SMOOTHING * m.shape[-1])[0] for m in healthy.mean(0)])
@@ -116,21 +118,21 @@ class Fusion:
         standardized = fusion.standardize(healthy)
         standardized_fakes = [fusion.standardize(maps) for maps in fakes]
 
-        def quality(votes: Tensor) -> float:
+        def wins(votes: Tensor) -> Tensor:
+            """Return how often the fake of image j scores above the healthy image i, over the kinds of fake, (N, N)."""
             weights = votes / votes.sum()
             normal = top_mean(torch.einsum("nkhw,k->nhw", standardized, weights), top)
             odd = [top_mean(torch.einsum("nkhw,k->nhw", maps, weights), top) for maps in standardized_fakes]
-            return float(np.mean([_separation(normal, scores) for scores in odd]))
+            return torch.stack([_wins(normal, scores) for scores in odd]).mean(0)
 
         votes = torch.zeros(count)
-        best_votes, best = votes, -1.0
+        path: list[tuple[Tensor, Tensor]] = []
         for _ in range(VOTES):
             candidates = [votes + F.one_hot(torch.tensor(k), count) for k in range(count)]
-            qualities = [quality(candidate) for candidate in candidates]
-            votes = candidates[int(np.argmax(qualities))]
-            if max(qualities) > best + 1e-6:
-                best, best_votes = max(qualities), votes
-        return cls(center, offset, scale, best_votes / best_votes.sum(), top)
+            votes, won = max(((c, wins(c)) for c in candidates), key=lambda candidate: float(candidate[1].mean()))
+            path.append((votes, won))
+        chosen = _shortest_good([won for _, won in path])
+        return cls(center, offset, scale, path[chosen][0] / path[chosen][0].sum(), top)
 
     def standardize(self, maps: Tensor) -> Tensor:
         """Return maps in healthy standard deviations of their image score, (N, K, S, S)."""
@@ -161,7 +163,27 @@ CENTER_SMOOTHING = 1 / 16  # of the side: the healthy mean at a place is also th
 VOTES = 12
 
 
-def _separation(normal: Tensor, odd: Tensor) -> float:
-    """Return the AUROC of two small samples of scores."""
-    difference = odd[:, None] - normal[None]
-    return float(((difference > 0).float() + 0.5 * (difference == 0).float()).mean())
+RESAMPLES = 500
+
+
+def _wins(normal: Tensor, odd: Tensor) -> Tensor:
+    """Return 1 where an odd score (column) is above a normal one (row), 1/2 where they are equal, (N, M)."""
+    difference = odd[None] - normal[:, None]
+    return (difference > 0).float() + 0.5 * (difference == 0).float()
+
+
+def _shortest_good(path: list[Tensor]) -> int:
+    """Return the first step of a path whose mean is at least the first one's and within a standard error of the best.
+
+    `path` holds (N, N) tables of wins; the standard error is that of the paired difference, by resampling the N images.
+    """
+    means = [float(won.mean()) for won in path]
+    best = int(np.argmax(means))
+    n = len(path[0])
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+    drawn = torch.from_numpy(counts).to(path[0]) / n  # (RESAMPLES, N)
+    for index, won in enumerate(path):
+        resampled = ((drawn @ (path[best] - won)) * drawn).sum(1)
+        if means[index] >= means[0] and means[best] - means[index] <= float(resampled.std()):
+            return index
+    return best

@@ -1,6 +1,6 @@
 import torch
 
-from anogan.scoring import Fusion, smooth, top_mean
+from anogan.scoring import Fusion, _shortest_good, smooth, top_mean
 
 
 def test_top_mean_by_hand() -> None:
@@ -59,3 +59,23 @@ def test_the_fusion_is_not_worse_than_its_best_part_on_the_proxy() -> None:
 
         parts = [auroc(torch.nn.functional.one_hot(torch.tensor(k), 3).float()) for k in range(3)]
         assert auroc(fusion.weights) >= max(parts) - 1e-6
+
+
+def test_a_part_that_helps_by_luck_alone_is_left_out_and_one_that_helps_is_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    healthy = torch.randn(100, 2, 16, 16, generator=generator)
+    lucky, helpful = (torch.randn(100, 2, 16, 16, generator=generator) for _ in range(2))
+    lucky[:, 0, 4:8, 4:8] += 2  # the second component knows nothing of these
+    helpful[:, 0, 4:8, 4:8] += 2
+    helpful[:, 1, 4:8, 4:8] += 2
+    assert Fusion.fit(healthy, [lucky], 0.01).weights.tolist() == [1, 0]
+    assert Fusion.fit(healthy, [helpful], 0.01).weights.min() > 0.2
+
+
+def test_of_a_path_the_shortest_within_a_standard_error_is_taken() -> None:
+    poor, good, better = (torch.zeros(50, 50) for _ in range(3))
+    poor[:25], good[:40], better[:39], better[40:42] = 1, 1, 1, 1  # means 0.5, 0.8 and 0.82
+    # From good to better two images are won and one is lost: 0.02, with a standard error of sqrt(3) / 50 = 0.035.
+    assert _shortest_good([poor, good, better]) == 1
+    assert _shortest_good([good, poor, better]) == 0
+    assert _shortest_good([poor, better, good]) == 1
