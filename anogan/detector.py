@@ -322,9 +322,11 @@ class Detector:
             raise ValueError(
                 f"{folder}: written by another version of anogan (format {described.get('format')}); train again"
             )
-        config = load_config(folder / "profile.toml")
-        if hashlib.sha256(config.to_toml().encode()).hexdigest() != described.get("profile_sha256"):
-            raise ValueError(f"{folder / 'profile.toml'}: altered since training; restore it or train again")
+        profile = folder / "profile.toml"
+        text = profile.read_bytes() if profile.is_file() else b""
+        if hashlib.sha256(text).hexdigest() != described.get("profile_sha256"):
+            raise ValueError(f"{profile}: missing or altered since training; restore it or train again")
+        config = load_config(profile)
         path = folder / "detector.safetensors"
         tensors = checkpoint.read_tensors(path, described.get("sha256"))
         networks = Networks.build(config)

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -135,6 +136,10 @@ def alter_profile(run: Path) -> None:
     path.write_text(path.read_text().replace("latent = 8", "latent = 9"))
 
 
+def lose_profile(run: Path) -> None:
+    (run / "profile.toml").unlink()
+
+
 def newer_format(run: Path) -> None:
     path = run / "detector.json"
     described = json.loads(path.read_text())
@@ -158,7 +163,8 @@ def lose_key(run: Path) -> None:
     [
         (break_weights, r"detector\.safetensors: cannot be read"),
         (alter_weights, r"detector\.safetensors: altered or damaged"),
-        (alter_profile, r"profile\.toml: altered since training"),
+        (alter_profile, r"profile\.toml: missing or altered since training"),
+        (lose_profile, r"profile\.toml: missing or altered since training"),
         (newer_format, r"written by another version of anogan \(format 99\)"),
         (cut_description, r"detector\.json: damaged"),
         (lose_key, "damaged run folder"),
@@ -170,6 +176,16 @@ def test_a_damaged_run_folder_is_refused(tiny_detector: Detector, tmp_path: Path
     with pytest.raises(ValueError, match=sentence) as raised:
         Detector.load(run)
     assert "\n" not in str(raised.value)
+
+
+def test_a_detector_outlives_settings_that_came_after_it(tiny_detector: Detector, tmp_path: Path) -> None:
+    run = tiny_detector.save(tmp_path)
+    profile, described = run / "profile.toml", json.loads((run / "detector.json").read_text())
+    kept = "".join(line for line in profile.read_text().splitlines(True) if not line.startswith("adversarial_rate"))
+    profile.write_text(kept)
+    described["profile_sha256"] = hashlib.sha256(kept.encode()).hexdigest()
+    (run / "detector.json").write_text(json.dumps(described))
+    assert Detector.load(run).config == tiny_detector.config
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
