@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from anogan import checkpoint, provenance, training, transforms
@@ -28,7 +29,7 @@ from anogan.scan import Result, Scan
 from anogan.scoring import COMPONENTS, Fusion, Maps, smooth, top_mean
 from anogan.training import Callback, TrainingEvent
 
-FORMAT = 1
+FORMAT = 2
 REFERENCE_IMAGES = 1500  # enough for a Gaussian of 64 dimensions at every place; more only cost memory
 RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
 
@@ -249,7 +250,7 @@ class Detector:
         with torch.no_grad():
             judged = discriminator(x)
             maps = [
-                judged.pixels,
+                F.softplus(judged.pixels),  # a bounded floor: how sure it is of the background is no evidence
                 *residual_maps(x, inversion.reconstruction, discriminator),
                 *self.reference.distances(judged.features, x.shape[-1]),
             ]
