@@ -136,7 +136,7 @@ class Detector:
         torch.manual_seed(seed)
         chosen = images[torch.randperm(len(images))[:REFERENCE_IMAGES]]
         with torch.no_grad():
-            features = [networks.discriminator(batch).features for batch in chosen.split(64)]
+            features = [networks.discriminator.features(batch) for batch in chosen.split(64)]
         levels = [torch.cat(level) for level in zip(*features, strict=True)]
         reference = Reference.fit(levels, config.input.size // 4, config.scoring.bank, seed)
         draft = cls(config, networks, reference, Fusion.even(config.input.size), (0.0, 1.0), {})

@@ -29,9 +29,8 @@ class Inversion(NamedTuple):
 
 def residual_maps(x: Tensor, reconstruction: Tensor, discriminator: Discriminator) -> tuple[Tensor, Tensor]:
     """Return the residual in pixels and in discriminator features, each (N, S, S)."""
-    features = discriminator(x).features
-    others = discriminator(reconstruction).features
-    return pixel_residual(x, reconstruction), feature_residual(features, others, x.shape[-1])
+    features = feature_residual(discriminator.features(x), discriminator.features(reconstruction), x.shape[-1])
+    return pixel_residual(x, reconstruction), features
 
 
 def invert(

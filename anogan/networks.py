@@ -8,6 +8,7 @@ is what makes training on a CPU affordable.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from anogan.config import Config
 
 STAGES = 4  # every network halves (or doubles) the side four times: 64 pixels <-> a 4 x 4 grid
+FEATURE_STAGES = 2  # of the expanding half; the last one speaks of pixels, no longer of what lies there
 SLOPE = 0.2
 
 
@@ -114,15 +116,26 @@ class Discriminator(nn.Module):
     def _image_logit(self, levels: list[Tensor]) -> Tensor:
         return self.image_head(F.leaky_relu(levels[-1], SLOPE).flatten(1)).squeeze(1)  # (N,)
 
-    def forward(self, x: Tensor) -> Judgment:
-        levels = self.trunk(x)  # x: (N, C, S, S)
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return only the features of a judgment: neither the last, finest stage nor the heads are run."""
+        levels = self.trunk(x)
+        return levels[:-1] + self._expand(levels, FEATURE_STAGES)
+
+    def _expand(self, levels: list[Tensor], stages: int) -> list[Tensor]:
+        """Return the outputs of the first `stages` stages of the expanding half, coarsest first."""
         hidden = levels[-1]
         expanded = []
-        for lateral, norm, block, skip in zip(self.lateral, self.norms, self.expand, levels[-2::-1], strict=True):
+        parts = zip(self.lateral, self.norms, self.expand, levels[-2::-1], strict=True)
+        for lateral, norm, block, skip in itertools.islice(parts, stages):
             hidden = block(norm(F.interpolate(lateral(hidden), scale_factor=2.0, mode="nearest") + skip))
             expanded.append(hidden)  # (N, ., S/8, S/8) ... (N, w, S/2, S/2)
-        pixels = F.pixel_shuffle(self.pixel_head(F.leaky_relu(hidden, SLOPE)), 2).squeeze(1)  # (N, S, S)
-        return Judgment(self._image_logit(levels), pixels, levels[:-1] + expanded[:2])
+        return expanded
+
+    def forward(self, x: Tensor) -> Judgment:
+        levels = self.trunk(x)  # x: (N, C, S, S)
+        expanded = self._expand(levels, STAGES - 1)
+        pixels = F.pixel_shuffle(self.pixel_head(F.leaky_relu(expanded[-1], SLOPE)), 2).squeeze(1)  # (N, S, S)
+        return Judgment(self._image_logit(levels), pixels, levels[:-1] + expanded[:FEATURE_STAGES])
 
 
 class Generator(nn.Module):

@@ -163,12 +163,12 @@ class Trainer:
         """
         generator, encoder = self.networks.generator, self.networks.encoder
         discriminator = cast(Discriminator, self.averaged["discriminator"].module)
-        batch = self.config.training.batch
-        x = self._draw(batch)
-        fakes, _ = local_fakes(x, self.config.local_fakes)
-        z = self._latents(batch)
+        half = self.config.training.batch // 2
+        x = self._draw(2 * half)
+        fakes, _ = local_fakes(x[half:], self.config.local_fakes)
+        z = self._latents(half)
         with self.fabric.autocast():
-            guess = encoder(torch.cat([x[: batch // 2], fakes[batch // 2 :]]))
+            guess = encoder(_fast(torch.cat([x[:half], fakes])))
             pixels, features = residual_maps(x, generator(guess), discriminator)
             with torch.no_grad():
                 generated = generator(z)

@@ -172,7 +172,7 @@ def random_weights(job: Job, train: torch.Tensor) -> dict[str, np.ndarray]:
     discriminator = Networks.build(config).discriminator
 
     def features(images: torch.Tensor) -> list[torch.Tensor]:
-        parts = [discriminator(batch).features for batch in images.split(64)]
+        parts = [discriminator.features(batch) for batch in images.split(64)]
         return [torch.cat(level) for level in zip(*parts, strict=True)]
 
     size = config.input.size

@@ -25,6 +25,16 @@ def test_judging_only_the_image_gives_the_same_logit() -> None:
     torch.testing.assert_close(discriminator.judge_image(x), discriminator(x).image)
 
 
+def test_features_alone_are_those_of_a_judgment() -> None:
+    torch.manual_seed(0)
+    discriminator = Discriminator(1, 32, 8)
+    x = torch.rand(3, 1, 32, 32)
+    alone, judged = discriminator.features(x), discriminator(x).features
+    assert len(alone) == len(judged)
+    for level, other in zip(alone, judged, strict=True):
+        torch.testing.assert_close(level, other)
+
+
 def test_pixel_logits_stay_in_place() -> None:
     """A change in one corner moves the logits there more than in the opposite corner."""
     torch.manual_seed(0)
