@@ -213,6 +213,7 @@ def measure(name: str, seed: int) -> dict[str, object]:
     maps = detector.maps(job.test)
     scores = maps.scores.numpy()
     figures: dict[str, object] = {"data": name, "seed": seed, "training seconds": round(seconds)}
+    figures["threads"] = torch.get_num_threads()
     figures["fused"] = metrics.auroc(labels, scores, job.subjects)
     figures["fused, by image"] = metrics.auroc(labels, scores)
     if job.seen is not None:
@@ -273,9 +274,10 @@ def table() -> str:
     lines = []
     for name, of_set in finished().items():
         seeds = ", ".join(str(run["seed"]) for run in of_set)
-        minutes = max(run["training seconds"] for run in of_set) / 60
+        slowest = max(of_set, key=lambda run: run["training seconds"])
+        minutes, threads = slowest["training seconds"] / 60, slowest["threads"]
         lines += [
-            f"\n**{name}** (seeds {seeds}; longest training {minutes:.1f} minutes)\n",
+            f"\n**{name}** (seeds {seeds}; longest training {minutes:.1f} minutes on {threads} threads)\n",
             "| | mean AUROC | each seed, 95 % interval |",
             "|---|---|---|",
         ]
@@ -338,7 +340,7 @@ def summary() -> str:
     for title, cell in {
         "false alarms, calibrated at 5 %": lambda run: "{} of {}".format(*run["false alarms"][:2]),
         "sensitivity there": lambda run: f"{run['sensitivity']:.2f}",
-        "minutes of training": lambda run: f"{run['training seconds'] / 60:.1f}",
+        "minutes of training, threads": lambda run: f"{run['training seconds'] / 60:.1f} on {run['threads']}",
     }.items():
         lines.append(f"| {title} | " + " | ".join("; ".join(map(cell, of_set)) for of_set in sets.values()) + " |")
     return "\n".join(lines) + "\n"
