@@ -105,10 +105,10 @@ class Fusion:
         Notes
         -----
         Greedy ensemble selection with replacement (Caruana et al., ICML 2004): it starts at the best component alone,
-        which has the first few votes, and adds, again and again, whichever component raises the mean AUROC over the kinds of fake. Of the mixtures on
-        this path the shortest within one standard error of the best is taken (Breiman et al., Classification and
-        Regression Trees, 1984, section 3.4.3), so that a component has to earn its part, and on the fakes the fusion
-        is never worse than its best part. No abnormal image is involved.
+        which has the first few votes, and adds, again and again, whichever component raises the mean AUROC over the
+        kinds of fake. Of the mixtures on this path the shortest within one standard error of the best is taken (Breiman
+        et al., Classification and Regression Trees, 1984, section 3.4.3), so that a component has to earn its part, and
+        on the fakes the fusion is never worse than its best part. No abnormal image is involved.
         """
         count = healthy.shape[1]
         center = torch.stack([smooth(m[None], CENTER_SMOOTHING * m.shape[-1])[0] for m in healthy.mean(0)])
