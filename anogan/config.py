@@ -68,7 +68,11 @@ class TrainingConfig(_Section):
         0.25, gt=0, le=1, description="the discriminator's learning rate in the game, as a share: at 1 it wins outright"
     )
     generated_places: float = Field(0.2, ge=0, description="weight of the pixel loss on generated images and CutMix")
-    penalty: float = Field(1.0, ge=0, description="weight (gamma) of R1 and R2")
+    penalty: float = Field(
+        10.0,
+        ge=0,
+        description="weight (gamma) of R1 and R2: with few images and few updates at 1 the generator can die",
+    )
     ema: float = Field(0.995, ge=0, lt=1, description="decay of the averaged weights")
     snapshot_every: int = Field(250, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
