@@ -277,7 +277,7 @@ def table() -> str:
         slowest = max(of_set, key=lambda run: run["training seconds"])
         minutes, threads = slowest["training seconds"] / 60, slowest["threads"]
         lines += [
-            f"\n**{name}** (seeds {seeds}; longest training {minutes:.1f} minutes on {threads} threads)\n",
+            f"\n**{name}** (seeds {seeds}; longest training {minutes:.1f} minutes; threads: {threads})\n",
             "| | mean AUROC | each seed, 95 % interval |",
             "|---|---|---|",
         ]
@@ -340,7 +340,7 @@ def summary() -> str:
     for title, cell in {
         "false alarms, calibrated at 5 %": lambda run: "{} of {}".format(*run["false alarms"][:2]),
         "sensitivity there": lambda run: f"{run['sensitivity']:.2f}",
-        "minutes of training, threads": lambda run: f"{run['training seconds'] / 60:.1f} on {run['threads']}",
+        "minutes of training (threads)": lambda run: f"{run['training seconds'] / 60:.1f} ({run['threads']})",
     }.items():
         lines.append(f"| {title} | " + " | ".join("; ".join(map(cell, of_set)) for of_set in sets.values()) + " |")
     return "\n".join(lines) + "\n"
