@@ -165,8 +165,6 @@ class Fusion:
 CENTER_SMOOTHING = 1 / 16  # of the side: the healthy mean at a place is also that of its neighborhood
 FIRST_VOTES = 4  # of the best component, so that a mixture begins with a fifth of another one
 VOTES = 12
-
-
 RESAMPLES = 500
 
 
