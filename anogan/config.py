@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 
 class _Section(BaseModel):
@@ -26,12 +26,27 @@ class InputConfig(_Section):
     """What the network sees."""
 
     channels: Literal[1, 3] = 1
-    size: int = Field(64, ge=32, le=512, multiple_of=16, description="side of the network's grid in pixels")
+    size: int = Field(
+        64,
+        ge=32,
+        le=512,
+        description="side of the network's grid in pixels: a multiple of 16, from 128 of 32, from 256"
+        " of 64, at 512 of 128",
+    )
     intensity: Literal["range", "percentile"] = Field(
         "range",
         description="range: the reader's [0, 1] as it is; percentile: each image's 0.5 and 95th percentile become 0 and"
         " 0.75, so that a bright lesion of up to a twentieth of the image neither sets the scale nor is clipped",
     )
+
+    @field_validator("size")
+    @classmethod
+    def _divides(cls, size: int) -> int:
+        # What anogan.networks.stem_stride halves: the stem, and three more times.
+        step = next(step for least, step in ((512, 128), (256, 64), (128, 32), (32, 16)) if size >= least)
+        if size % step:
+            raise ValueError(f"must be a multiple of {step} at this size")
+        return size
 
 
 class AugmentationConfig(_Section):
@@ -51,7 +66,7 @@ class NetworkConfig(_Section):
     """Sizes of generator, discriminator and encoder."""
 
     latent: int = Field(96, ge=2, le=1024)
-    width: int = Field(32, ge=8, le=512, description="channels at half resolution; deeper stages double it")
+    width: int = Field(32, ge=8, le=512, description="channels of the finest grid; deeper stages double it")
 
 
 class TrainingConfig(_Section):
@@ -169,7 +184,8 @@ def load_config(profile: str | os.PathLike[str], overrides: Iterable[str] = ()) 
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"profile {os.fspath(profile)}: {key}: {first['msg']}, got {first['input']!r}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"profile {os.fspath(profile)}: {key}: {message}, got {first['input']!r}") from None
 
 
 def _read_profile(profile: str | os.PathLike[str]) -> dict[str, Any]:

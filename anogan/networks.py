@@ -3,12 +3,14 @@
 All three are residual and free of normalization, with a zero-initialized last convolution in every block, so that a
 block starts as the identity (R3GAN: Huang et al., NeurIPS 2024, section 4). The discriminator is a U-Net (Schönfeld et
 al., CVPR 2020): it judges the image and every place in it. The full-resolution work is one strided convolution, which
-is what makes training on a CPU affordable.
+is what makes training on a CPU affordable; above 64 pixels its patches grow with the side (a "patchify" stem, as in
+Liu et al., CVPR 2022), so that a finer grid costs little more.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +20,8 @@ from torch import Tensor, nn
 
 from anogan.config import Config
 
-STAGES = 4  # every network halves (or doubles) the side four times: 64 pixels <-> a 4 x 4 grid
+STAGES = 4  # of residual blocks; between them the grid halves (or doubles)
+GRID = 32  # the finest grid that residual blocks see has this side at 64, 128, 256 and 512 pixels
 FEATURE_STAGES = 2  # of the expanding half; the last one speaks of pixels, no longer of what lies there
 SLOPE = 0.2
 
@@ -49,28 +52,37 @@ class ResidualBlock(nn.Module):
         return self.project(x) + self.second(hidden)
 
 
+def stem_stride(size: int) -> int:
+    """Return how many pixels of a side one place of the finest grid covers: 2 below 128 pixels, 4 below 256, then 8."""
+    return max(2, 2 ** int(math.log2(size // GRID)))
+
+
+def _coarsest(size: int) -> int:
+    return size // (stem_stride(size) * 2 ** (STAGES - 1))
+
+
 def _widths(width: int) -> list[int]:
-    """Channels at 1/2, 1/4, 1/8 and 1/16 of the side."""
+    """Channels of the four grids, finest first."""
     return [width, 2 * width, 4 * width, 4 * width]
 
 
-class _Trunk(nn.Module):
+class Trunk(nn.Module):
     """The contracting half that discriminator and encoder share in shape (not in weights)."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, size: int, width: int) -> None:
         super().__init__()
-        widths = _widths(width)
-        self.stem = _init(nn.Conv2d(channels, width, 4, stride=2, padding=1))
+        widths, stride = _widths(width), stem_stride(size)
+        self.stem = _init(nn.Conv2d(channels, width, 2 * stride, stride=stride, padding=stride // 2))
         self.stages = nn.ModuleList(
             ResidualBlock(inputs, outputs) for inputs, outputs in zip(widths[:1] + widths[:-1], widths, strict=True)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         levels = []
-        hidden = self.stem(x)  # (N, w, S/2, S/2)
+        hidden = self.stem(x)  # (N, w, G, G), G = S / stride
         for index, stage in enumerate(self.stages):
             hidden = stage(hidden)
-            levels.append(hidden)  # (N, ., S/2, S/2) ... (N, ., S/16, S/16)
+            levels.append(hidden)  # (N, ., G, G) ... (N, ., G/8, G/8)
             if index < STAGES - 1:
                 hidden = F.avg_pool2d(hidden, 2)
         return levels
@@ -90,15 +102,15 @@ class Discriminator(nn.Module):
     Parameters
     ----------
     channels, size, width
-        Channels and side of the images (a multiple of 16) and channels at half resolution.
+        Channels and side of the images (a multiple of eight times its `stem_stride`), channels of the finest grid.
     """
 
     def __init__(self, channels: int, size: int, width: int) -> None:
         super().__init__()
         widths = _widths(width)
-        self.size = size
-        self.trunk = _Trunk(channels, width)
-        self.image_head = nn.Linear(widths[-1] * (size // 2**STAGES) ** 2, 1)
+        self.stride = stem_stride(size)
+        self.trunk = Trunk(channels, size, width)
+        self.image_head = nn.Linear(widths[-1] * _coarsest(size) ** 2, 1)
         _init(self.image_head, 1.0)
         deep_to_fine = widths[::-1]
         self.lateral = nn.ModuleList(
@@ -107,7 +119,7 @@ class Discriminator(nn.Module):
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, skip) for skip in deep_to_fine[1:])
         self.expand = nn.ModuleList(ResidualBlock(skip, skip) for skip in deep_to_fine[1:])
-        self.pixel_head = _init(nn.Conv2d(widths[0], 4, 3, padding=1), 1.0)
+        self.pixel_head = _init(nn.Conv2d(widths[0], self.stride**2, 3, padding=1), 1.0)
 
     def judge_image(self, x: Tensor) -> Tensor:
         """Return only the image logits, (N,): the expanding half is not run."""
@@ -128,13 +140,15 @@ class Discriminator(nn.Module):
         parts = zip(self.lateral, self.norms, self.expand, levels[-2::-1], strict=True)
         for lateral, norm, block, skip in itertools.islice(parts, stages):
             hidden = block(norm(F.interpolate(lateral(hidden), scale_factor=2.0, mode="nearest") + skip))
-            expanded.append(hidden)  # (N, ., S/8, S/8) ... (N, w, S/2, S/2)
+            expanded.append(hidden)  # (N, ., G/4, G/4) ... (N, w, G, G)
         return expanded
 
     def forward(self, x: Tensor) -> Judgment:
         levels = self.trunk(x)  # x: (N, C, S, S)
         expanded = self._expand(levels, STAGES - 1)
-        pixels = F.pixel_shuffle(self.pixel_head(F.leaky_relu(expanded[-1], SLOPE)), 2).squeeze(1)  # (N, S, S)
+        pixels = F.pixel_shuffle(self.pixel_head(F.leaky_relu(expanded[-1], SLOPE)), self.stride).squeeze(
+            1
+        )  # (N, S, S)
         return Judgment(self._image_logit(levels), pixels, levels[:-1] + expanded[:FEATURE_STAGES])
 
 
@@ -145,7 +159,7 @@ class Generator(nn.Module):
         super().__init__()
         widths = _widths(width)[::-1]
         self.latent = latent
-        self.side = size // 2**STAGES
+        self.side, self.size = _coarsest(size), size
         self.project = _init(nn.Linear(latent, widths[0] * self.side**2), 1.0)
         self.stages = nn.ModuleList(
             ResidualBlock(inputs, outputs) for inputs, outputs in zip(widths[:1] + widths[:-1], widths, strict=True)
@@ -154,8 +168,10 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         hidden = self.project(z).unflatten(1, (-1, self.side, self.side))  # (N, 4w, S/16, S/16)
-        for stage in self.stages:
-            hidden = F.interpolate(stage(hidden), scale_factor=2.0, mode="bilinear", align_corners=False)
+        for index, stage in enumerate(self.stages):
+            hidden = stage(hidden)
+            to = self.size if index == STAGES - 1 else 2 * hidden.shape[-1]
+            hidden = F.interpolate(hidden, size=(to, to), mode="bilinear", align_corners=False)
         # hidden: (N, w, S, S). The image is drawn at full resolution: sub-pixels side by side leave a checkerboard.
         return torch.tanh(self.output(F.leaky_relu(hidden, SLOPE)))  # (N, C, S, S)
 
@@ -165,8 +181,8 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int, size: int, width: int, latent: int) -> None:
         super().__init__()
-        self.trunk = _Trunk(channels, width)
-        self.head = _init(nn.Linear(4 * width * (size // 2**STAGES) ** 2, latent), 1.0)
+        self.trunk = Trunk(channels, size, width)
+        self.head = _init(nn.Linear(4 * width * _coarsest(size) ** 2, latent), 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(F.leaky_relu(self.trunk(x)[-1], SLOPE).flatten(1))  # (N, Z)

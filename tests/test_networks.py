@@ -4,14 +4,15 @@ import torch
 from anogan.networks import Discriminator, Encoder, Generator
 
 
-@pytest.mark.parametrize(("channels", "size"), [(1, 32), (3, 64), (1, 96)])
+@pytest.mark.parametrize(("channels", "size"), [(1, 32), (3, 64), (1, 96), (1, 128), (1, 192), (1, 256), (1, 512)])
 def test_shapes(channels: int, size: int) -> None:
     x = torch.rand(2, channels, size, size)
     discriminator = Discriminator(channels, size, 8)
     judged = discriminator(x)
     assert judged.image.shape == (2,)
     assert judged.pixels.shape == (2, size, size)
-    assert [f.shape[-1] for f in judged.features] == [size // 2, size // 4, size // 8, size // 8, size // 4]
+    finest = {32: 16, 64: 32, 96: 48, 128: 32, 192: 48, 256: 32, 512: 32}[size]
+    assert [f.shape[-1] for f in judged.features] == [finest // k for k in (1, 2, 4, 4, 2)]
     z = Encoder(channels, size, 8, 5)(x)
     assert z.shape == (2, 5)
     image = Generator(channels, size, 8, 5)(z)
