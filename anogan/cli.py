@@ -152,7 +152,7 @@ def train(
         typer.echo(f"{run} is trained already")
         return
 
-    from anogan.checkpoint import write_text
+    from anogan.checkpoint import read_json, write_text
     from anogan.dataset import open_dataset
     from anogan.detector import Detector
 
@@ -168,6 +168,10 @@ def train(
         raise SystemExit(130) from None
     if speaks:
         detector.save(run)
+        for phase, found in read_json(run / "training" / "progress.json").items():
+            typer.echo(
+                f"{phase}: {found['steps']} steps, {found['word']} ({found['reason']}); kept: step {found['best']}"
+            )
         typer.echo(f"{run} holds the detector; next: anogan calibrate {run} {data}")
 
 

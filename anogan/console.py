@@ -45,6 +45,7 @@ class Bar:
         self._tasks: dict[str, TaskID] = {}
         self._start = time.monotonic()
         self._tenth = -1
+        self._verdicts: dict[str, str] = {}  # the last one of each phase of a training
 
     def __enter__(self) -> Bar:
         if self.console.is_terminal:
@@ -76,8 +77,11 @@ class Bar:
             self.console.print(", ".join(part for part in parts if part), highlight=False, soft_wrap=True)
 
     def training(self, event: TrainingEvent) -> None:
-        """Show one event of `Detector.train`: its phase, step, losses and the time left."""
-        note = ", ".join(f"{name} {value:.3g}" for name, value in event.losses.items())
+        """Show one event of `Detector.train`: its phase, step, where it is going, losses and the time left."""
+        if event.verdict is not None:
+            self._verdicts[event.phase] = event.verdict.word
+        verdict = [self._verdicts[event.phase]] if event.phase in self._verdicts else []
+        note = ", ".join([*verdict, *(f"{name} {value:.3g}" for name, value in event.losses.items())])
         self(event.step, event.steps, title=event.phase, note=note, seconds_left=event.seconds_left)
 
 

@@ -121,6 +121,34 @@ def _lost_texture(x: Tensor) -> Tensor:
     return _gaussian_blur(x, float(x.shape[2] * (0.03 + 0.06 * torch.rand(()))))
 
 
+def _fill(x: Tensor) -> Tensor:
+    """One flat color, some way off that of the image."""
+    n, channels = x.shape[:2]
+    return (x.mean((2, 3), keepdim=True) + 0.4 * torch.randn(n, channels, 1, 1).to(x)).clamp(-1, 1).expand_as(x)
+
+
+def _mosaic(x: Tensor) -> Tensor:
+    """Squares of a few pixels, each its own mean."""
+    size = x.shape[2]
+    return F.interpolate(F.adaptive_avg_pool2d(x, size // int(torch.randint(4, 9, ()))), size=(size, size))
+
+
+def _streaks(x: Tensor) -> Tensor:
+    """Parallel bright and dark lines."""
+    n, size = len(x), x.shape[2]
+    axis = torch.linspace(0, 1, size).to(x)
+    angle, pitch = _uniform(n, 0.0, torch.pi, x), _uniform(n, 0.05, 0.15, x)
+    along = axis.view(1, 1, size, 1) * angle.cos() + axis.view(1, 1, 1, size) * angle.sin()
+    return (x + _uniform(n, 0.15, 0.5, x) * (2 * torch.pi * along / pitch).sin()).clamp(-1, 1)
+
+
+def _gamma(x: Tensor) -> Tensor:
+    """Another tone curve (diffuse)."""
+    n = len(x)
+    power = torch.where(torch.rand(n, 1, 1, 1) < 0.5, 0.5, 2.0).to(x)
+    return 2 * ((x + 1) / 2).clamp(0, 1) ** power - 1
+
+
 LOCAL: dict[str, Callable[[Tensor], Tensor]] = {
     "patch": _patch,
     "intensity": _intensity,
@@ -129,6 +157,11 @@ LOCAL: dict[str, Callable[[Tensor], Tensor]] = {
     "noise": _noise,
 }
 DIFFUSE: dict[str, Callable[[Tensor], Tensor]] = {"haze": _haze, "shading": _shading, "lost texture": _lost_texture}
+# Never taught. How well the discriminator finds these on held-out images tells whether it learned to judge places or
+# only learned the kinds above by heart.
+UNSEEN_LOCAL: dict[str, Callable[[Tensor], Tensor]] = {"fill": _fill, "mosaic": _mosaic, "streaks": _streaks}
+UNSEEN_DIFFUSE: dict[str, Callable[[Tensor], Tensor]] = {"gamma": _gamma}
+UNSEEN = (*UNSEEN_LOCAL, *UNSEEN_DIFFUSE)
 
 
 def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()) -> tuple[Tensor, Tensor]:
@@ -141,7 +174,7 @@ def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()
     config
         Range of blob sizes, how many blobs at most, the share of diffuse kinds, and how large a change is one.
     kinds
-        Names out of `LOCAL` and `DIFFUSE`; all of them when empty.
+        Names out of `LOCAL`, `DIFFUSE` and `UNSEEN`; all of the first two when empty.
 
     Returns
     -------
@@ -154,9 +187,12 @@ def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()
     ValueError
         A kind is unknown.
     """
-    if unknown := set(kinds) - LOCAL.keys() - DIFFUSE.keys():
-        raise ValueError(f"local fakes: unknown kind {min(unknown)!r}; known are {', '.join([*LOCAL, *DIFFUSE])}")
-    allowed = [[name for name in family if not kinds or name in kinds] for family in (LOCAL, DIFFUSE)]
+    families = (LOCAL | UNSEEN_LOCAL, DIFFUSE | UNSEEN_DIFFUSE)
+    if unknown := set(kinds) - families[0].keys() - families[1].keys():
+        known = ", ".join([*families[0], *families[1]])
+        raise ValueError(f"local fakes: unknown kind {min(unknown)!r}; known are {known}")
+    kinds = kinds or (*LOCAL, *DIFFUSE)
+    allowed = [[name for name in family if name in kinds] for family in families]
     shares = [len(names) > 0 for names in allowed]
     diffuse_share = config.diffuse if all(shares) else float(shares[1])
     fakes, mask = x, torch.zeros_like(x[:, :1])
@@ -166,7 +202,7 @@ def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()
         if layer:
             alpha = alpha * (torch.rand(len(x), 1, 1, 1) < 0.5).to(x)
         changed = torch.empty_like(x)
-        for family, names, chosen in zip((LOCAL, DIFFUSE), allowed, (~diffuse, diffuse), strict=True):
+        for family, names, chosen in zip(families, allowed, (~diffuse, diffuse), strict=True):
             kind = torch.randint(max(len(names), 1), (len(x),))
             for index, name in enumerate(names):
                 rows = (chosen & (kind == index)).nonzero().squeeze(1)

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from anogan import console
+from anogan.progress import Verdict
 from anogan.training import TrainingEvent
 
 
@@ -43,6 +44,19 @@ def test_training_shows_phase_losses_and_time_left() -> None:
     first, second = out.getvalue().splitlines()
     assert first == "adversarial: 5 of 10, 2 min 30 s left, generator 0.693, penalty 12.5"
     assert second.startswith("encoder: 1 of 2, ")
+
+
+def test_training_says_where_it_is_going() -> None:
+    out = io.StringIO()
+    with console.Bar("training", Console(file=out, width=200)) as bar:
+        bar.training(TrainingEvent("adversarial", 5, 10, {}, 9.0, None, Verdict("improving", "both", 5)))
+        bar.training(TrainingEvent("adversarial", 6, 10, {"places": 0.5}, 8.0))
+        bar.training(TrainingEvent("encoder", 1, 2, {"residual": 0.5}, 1.0))
+    assert [line.split(", ", 2)[2] for line in out.getvalue().splitlines()] == [
+        "improving",
+        "improving, places 0.5",
+        "residual 0.5",
+    ]
 
 
 def test_on_a_terminal_each_title_has_its_bar() -> None:

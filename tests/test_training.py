@@ -11,6 +11,7 @@ import torch
 
 from anogan import load_config, training
 from anogan.config import Config
+from anogan.networks import Networks
 from anogan.training import TrainingEvent
 
 CONFIG = load_config("tiny", ["training.steps=12", "training.encoder_steps=6", "training.snapshot_every=4"])
@@ -21,7 +22,7 @@ def healthy(n: int = 24) -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bilinear")
 
 
-def weights(networks: training.Networks) -> torch.Tensor:
+def weights(networks: Networks) -> torch.Tensor:
     return torch.cat([p.flatten() for network in vars(networks).values() for p in network.parameters()])
 
 
@@ -44,10 +45,16 @@ def test_what_a_run_leaves_on_disk(tmp_path: Path) -> None:
         "encoder-000006.png",
     ]
     metrics = json.loads((tmp_path / "training" / "snapshots" / "encoder-000006.json").read_text())
-    assert 0 <= metrics["auroc of local fakes on held-out images"] <= 1
+    assert metrics["inversion error, held-out"] > 0
+    assert metrics["verdict"].startswith("too early (2 of 5 snapshots); best snapshot: step ")
+    progress = json.loads((tmp_path / "training" / "progress.json").read_text())
+    assert [reading["step"] for reading in progress["adversarial"]["readings"]] == [4, 8, 12]
+    assert progress["adversarial"]["best"] in (4, 8, 12)
+    assert progress["encoder"]["steps"] == 6
     assert len(list((tmp_path / "training").glob("state-*.safetensors"))) == 1
     assert events[-1].phase == "encoder"
     assert events[-1].seconds_left == 0
+    assert [str(event.verdict) for event in events if event.verdict][-1] == metrics["verdict"]
     assert [event.snapshot is not None for event in events if event.phase == "encoder" and event.step == 6] == [True]
 
 
@@ -104,9 +111,37 @@ def test_divergence_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         training.train(healthy(), healthy(6), CONFIG)
 
 
+def test_a_phase_ends_with_the_weights_of_its_best_snapshot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The discriminator of step 8 is made the best one; a run that stops there has the same."""
+    monkeypatch.setattr("anogan.progress.best_step", lambda readings, phase: min(8, int(readings[-1]["step"])))
+    kept: list[torch.Tensor] = []
+
+    def watch(event: TrainingEvent) -> None:
+        if event.phase == "adversarial" and event.step == 8:
+            kept.append(
+                torch.cat([p.detach().flatten().clone() for p in trainer.averaged["discriminator"].parameters()])
+            )
+
+    trainer = training.Trainer(healthy(), healthy(6), CONFIG, None, watch)
+    final = trainer.run(resume=False)
+    assert torch.equal(torch.cat([p.flatten() for p in final.discriminator.parameters()]), kept[0])
+
+
+def test_a_phase_that_gets_nowhere_is_ended_and_stays_so_when_resumed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("anogan.progress.should_stop", lambda readings, phase: len(readings) == 2)
+    stopped = training.train(healthy(), healthy(6), CONFIG, run=tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "training" / "history.jsonl").read_text().splitlines()]
+    assert max(line["step"] for line in lines if line["phase"] == "adversarial") == 8
+    monkeypatch.undo()
+    resumed = training.train(healthy(), healthy(6), CONFIG, run=tmp_path, resume=True)
+    assert torch.equal(weights(resumed), weights(stopped))
+
+
 def test_the_average_of_a_short_run_forgets_its_first_steps() -> None:
     """The share of the newest weights is 9 / (10 + n) at first (1 - (1 + n) / (10 + n)), and 1 - decay later on."""
-    update = training._average(0.9)
+    update = training.trainer._average(0.9)
     for updates, share in ((1, 9 / 11), (8, 9 / 18), (1000, 0.1)):
         averaged = [torch.zeros(3)]
         update(averaged, [torch.ones(3)], torch.tensor(updates))

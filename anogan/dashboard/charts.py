@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 HEALTHY, ABNORMAL, THRESHOLD, CASE, INK = "#0072b2", "#d55e00", "#17252f", "#b3008f", "#43525c"
 CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a6d00", "#17252f")
@@ -160,4 +161,16 @@ def loss_curves(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], mar
         hovermode="x unified",
         legend={"orientation": "h", "y": -0.24, "x": 0},
     )
+    return _inked(figure)
+
+
+def signals(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], best: int) -> go.Figure:
+    """Draw {signal: (steps, values)} side by side, each on its own scale; `best` is the step of the best snapshot."""
+    figure = make_subplots(rows=1, cols=len(curves), subplot_titles=list(curves), horizontal_spacing=0.05)
+    for column, (name, (steps, values)) in enumerate(curves.items(), start=1):
+        line = {"color": CURVES[0], "width": 2}
+        figure.add_scatter(x=list(steps), y=list(values), mode="lines+markers", name=name, line=line, row=1, col=column)
+        figure.add_vline(x=best, line_color="#8496a1", line_dash="dot", row=1, col=column)
+    figure.update_annotations(font={"size": 12, "color": INK})
+    figure.update_layout(height=190, margin={"l": 0, "r": 8, "t": 28, "b": 0}, showlegend=False)
     return _inked(figure)

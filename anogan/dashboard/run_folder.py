@@ -61,6 +61,24 @@ class History:
         return max(0.0, pace * (last["steps"] - last["step"]))
 
 
+@dataclass(frozen=True)
+class PhaseProgress:
+    """Where a phase of the training is going: see `anogan.progress`."""
+
+    phase: str
+    word: str
+    reason: str
+    best: int
+    steps: int
+    readings: list[dict[str, float]]
+
+    def signals(self) -> dict[str, tuple[list[int], list[float]]]:
+        """Return {signal: (steps, values)}."""
+        steps = [int(reading["step"]) for reading in self.readings]
+        names = [name for name in self.readings[-1] if name != "step"]
+        return {name: (steps, [reading.get(name, math.nan) for reading in self.readings]) for name in names}
+
+
 def chosen_run(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return the run folder named by `--run` or by ANOGAN_RUN, or None when neither is given."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -141,6 +159,25 @@ def read_snapshots(run: Path) -> list[Snapshot]:
         snapshots.append(Snapshot(phase, int(number), image, numbers))
     order = {"adversarial": 0, "encoder": 1, "reference": 2}
     return sorted(snapshots, key=lambda snapshot: (order.get(snapshot.phase, 9), snapshot.phase, snapshot.step))
+
+
+def read_progress(run: Path) -> list[PhaseProgress]:
+    """Return what the snapshots of each phase say together, in order; nothing while there is none or it is damaged."""
+    try:
+        phases = json.loads((run / "training" / "progress.json").read_text(encoding="utf-8"))
+        return [
+            PhaseProgress(
+                phase,
+                str(found["word"]),
+                str(found["reason"]),
+                int(found["best"]),
+                int(found["steps"]),
+                [{name: float(value) for name, value in reading.items()} for reading in found["readings"]],
+            )
+            for phase, found in phases.items()
+        ]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []
 
 
 def is_training(run: Path, now: float | None = None) -> bool:

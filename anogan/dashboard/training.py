@@ -7,13 +7,19 @@ from pathlib import Path
 import streamlit as st
 
 from anogan.dashboard import charts, run_folder, widgets
-from anogan.dashboard.run_folder import History, Snapshot
+from anogan.dashboard.run_folder import History, PhaseProgress, Snapshot
 from anogan.dashboard.widgets import plain
 
 PHASES = {
     "adversarial": ("Generator and discriminator", "Generated images: what the model of health can draw at this step."),
     "encoder": ("Encoder and generator", "Healthy images above, their reconstructions below."),
     "reference": ("Healthy reference", ""),
+}
+VERDICTS = {
+    "improving": (":material/trending_up:", "green"),
+    "stagnating": (":material/trending_flat:", "orange"),
+    "degrading": (":material/trending_down:", "red"),
+    "too early": (":material/hourglass_empty:", "gray"),
 }
 
 
@@ -41,6 +47,8 @@ def show(run: Path, was_busy: bool) -> None:
         progress(history, busy, finished=(run / "detector.json").is_file())
     if history.unreadable > 1:  # one half-written line is a training at work, more are damage
         st.caption(f"{history.unreadable} lines of history.jsonl could not be read and were left out.")
+    for phase in run_folder.read_progress(run):
+        verdict(phase)
     left, right = st.columns(2, gap="large")
     with right:
         snapshot = timeline(snapshots)
@@ -63,6 +71,25 @@ def progress(history: History, busy: bool, finished: bool) -> None:
         st.badge("Stopped before the end", icon=":material/pause:", color="orange")
         words += ". Go on with `anogan train ... --resume`"
     st.progress(min(1.0, last["step"] / max(1, last["steps"])), text=words)
+
+
+def verdict(progress: PhaseProgress) -> None:
+    """Show whether a phase improves, stagnates or degrades, by which signals, and which snapshot is kept."""
+    icon, color = VERDICTS.get(progress.word, (":material/help:", "gray"))
+    name = PHASES.get(progress.phase, (progress.phase, ""))[0]
+    with st.container(horizontal=True):
+        st.badge(progress.word.capitalize(), icon=icon, color=color)  # type: ignore[arg-type]
+        st.markdown(f"**{name}.** {plain(progress.reason[:1].upper() + progress.reason[1:])}.")
+    with st.expander(f"Signals on held-out healthy images; best snapshot: step {progress.best}"):
+        curves = progress.signals()
+        last = ", ".join(f"{name} {values[-1]:.3g}" for name, (_, values) in curves.items())
+        st.plotly_chart(
+            charts.signals(curves, progress.best), config=charts.PLAIN_BAR, alt=f"Signals; last values: {last}"
+        )
+        st.caption(
+            "No abnormal image is involved. Two signals have to agree before a phase is called improving or degrading; "
+            "the detector keeps the best snapshot, not the last."
+        )
 
 
 def minutes(seconds: float) -> str:

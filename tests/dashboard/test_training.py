@@ -35,8 +35,25 @@ def test_a_finished_training_shows_curves_and_the_last_snapshot(run: Path) -> No
     app = start()
     assert "Finished" in badges(app)
     assert app.image[0].proto.imgs[0].alt == "Sample images at encoder 500"
-    assert len(app.get("plotly_chart")) == 1
+    assert len(app.get("plotly_chart")) == 2  # the signals and the losses
     assert "sharpness" in app.table[0].value.to_string()
+
+
+def test_where_the_training_is_going_and_which_snapshot_is_kept(run: Path) -> None:
+    finish(run)
+    app = start()
+    assert "Improving" in badges(app)
+    assert "AUROC on unseen kinds of fakes, KID." in badges(app)
+    assert app.expander[0].label == "Signals on held-out healthy images; best snapshot: step 900"
+    assert app.get("plotly_chart")[0].proto.alt == (
+        "Signals; last values: AUROC on unseen kinds of fakes 0.9, KID 0.001"
+    )
+
+
+def test_damaged_progress_is_left_out(run: Path) -> None:
+    finish(run)
+    (run / "training" / "progress.json").write_text('{"adversarial": {"word": 3}}')
+    assert "Improving" not in badges(start())
 
 
 def test_the_timeline_goes_back_to_an_earlier_snapshot(run: Path) -> None:
@@ -54,7 +71,7 @@ def test_the_other_phase_has_its_own_losses(run: Path) -> None:
     app = start()
     app.segmented_control[0].set_value("encoder").run()
     assert not app.exception
-    assert "reconstruction" in app.get("plotly_chart")[0].proto.alt
+    assert "reconstruction" in app.get("plotly_chart")[1].proto.alt
 
 
 def test_a_training_at_work_says_how_long_it_takes(run: Path) -> None:

@@ -8,11 +8,9 @@ killed and resumed is the run that was not.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,47 +18,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from anogan import checkpoint, losses
+from anogan import checkpoint, losses, progress
 from anogan.augmentation import augment, perturb
 from anogan.config import Config
 from anogan.devices import make_fabric
 from anogan.inversion import residual_maps
 from anogan.local_fakes import blobs, local_fakes
 from anogan.networks import Discriminator, Networks
-from anogan.snapshots import write_grid
+from anogan.progress import Progress, Reading, Verdict
+from anogan.training.event import Callback, TrainingEvent
+from anogan.training.files import TrainingFolder
 
 PHASES = ("adversarial", "encoder")
 # What is learned, each by an optimizer of its own, and the network that learns it.
 TASKS = {"generator": "generator", "images": "discriminator", "places": "discriminator", "encoder": "encoder"}
-
-
-@dataclass(frozen=True)
-class TrainingEvent:
-    """What a callback is told after every step.
-
-    Attributes
-    ----------
-    phase
-        "adversarial", "encoder" or "reference".
-    step, steps
-        The step just done, counted from 1, and how many the phase has.
-    losses
-        Means since the event before.
-    seconds_left
-        Estimate for the whole training; None until there is one.
-    snapshot
-        The image grid that this step wrote, if it wrote one.
-    """
-
-    phase: str
-    step: int
-    steps: int
-    losses: dict[str, float]
-    seconds_left: float | None = None
-    snapshot: Path | None = None
-
-
-Callback = Callable[[TrainingEvent], None]
+TAUGHT = {"adversarial": ("generator", "discriminator"), "encoder": ("generator", "encoder")}
 
 
 def _fast(x: Tensor) -> Tensor:
@@ -75,7 +47,7 @@ class Trainer:
         self, train: Tensor, holdout: Tensor, config: Config, run: Path | None, callback: Callback | None
     ) -> None:
         self.config, self.callback = config, callback
-        self.folder = run / "training" if run is not None else None
+        self.folder = TrainingFolder(run / "training") if run is not None else None
         self.fabric = make_fabric(config)
         self.fabric.launch()
         self.device = self.fabric.device
@@ -98,6 +70,9 @@ class Trainer:
         self.done = {"adversarial": 0, "encoder": 0}
         self.totals = {"adversarial": settings.steps, "encoder": settings.encoder_steps}
         self.seconds = 0.0
+        self.progress = Progress(self.train, self.holdout, config)
+        self.readings: dict[str, list[Reading]] = {phase: [] for phase in PHASES}
+        self.best: dict[str, dict[str, Tensor]] = {}  # averaged weights of the phase's best snapshot, by network
 
     # One step of each phase
 
@@ -211,18 +186,17 @@ class Trainer:
     # The loop around the steps
 
     def run(self, resume: bool) -> Networks:
-        """Run both phases from where the state file says."""
+        """Run both phases from where the state file says, each until it is done or gets nowhere."""
         if resume:
             self._load()
         started, spent = time.monotonic(), self.seconds
         log_every = max(1, min(20, *(total // 10 or 1 for total in self.totals.values())))
         for phase in PHASES:
             step_function = getattr(self, phase)
-            total = self.totals[phase]
             sums: dict[str, list[float]] = {}
             if phase == "encoder":
                 self.averaged["discriminator"].requires_grad_(False)
-            while self.done[phase] < total:
+            while self.done[phase] < self.totals[phase]:
                 step = self.done[phase]
                 torch.manual_seed(_step_seed(self.config.training.seed, phase, step, self.fabric.global_rank))
                 self._set_learning_rate(phase, step)
@@ -233,14 +207,14 @@ class Trainer:
                     sums.setdefault(name, []).append(value)
                 step = self.done[phase] = step + 1
                 self.seconds = spent + time.monotonic() - started
-                snapshot = None
-                if step % self.config.training.snapshot_every == 0 or step == total:
-                    snapshot = self._snapshot(phase, step)
+                snapshot, verdict = None, None
+                if step % self.config.training.snapshot_every == 0 or step == self.totals[phase]:
+                    snapshot, verdict = self._snapshot(phase, step)
                     self._save()
-                if step % log_every == 0 or step == total or snapshot is not None:
+                if step % log_every == 0 or step == self.totals[phase] or verdict is not None:
                     means = {name: sum(values) / len(values) for name, values in sums.items()}
                     self._log(phase, step, means)
-                    self._tell(phase, step, means, snapshot)
+                    self._tell(phase, step, means, snapshot, verdict)
                     sums = {}
         final: dict[str, Any] = {name: averaged.module for name, averaged in self.averaged.items()}
         for network in final.values():
@@ -256,44 +230,58 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = rate * (self.config.training.adversarial_rate if task == "images" else 1.0)
 
-    def _tell(self, phase: str, step: int, means: dict[str, float], snapshot: Path | None) -> None:
+    def _tell(
+        self, phase: str, step: int, means: dict[str, float], snapshot: Path | None, verdict: Verdict | None
+    ) -> None:
         if self.callback is None or not self.fabric.is_global_zero:
             return
         done = sum(self.done.values())
         left = sum(self.totals.values()) - done
-        self.callback(TrainingEvent(phase, step, self.totals[phase], means, self.seconds * left / done, snapshot))
+        seconds_left = self.seconds * left / done
+        self.callback(TrainingEvent(phase, step, self.totals[phase], means, seconds_left, snapshot, verdict))
 
     def _log(self, phase: str, step: int, means: dict[str, float]) -> None:
         if self.folder is None or not self.fabric.is_global_zero:
             return
-        line = {"phase": phase, "step": step, "steps": self.totals[phase], "seconds": round(self.seconds, 3), **means}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        times = {"steps": self.totals[phase], "seconds": round(self.seconds, 3)}
+        self.folder.log({"phase": phase, "step": step, **times, **means})
+
+    # Snapshots: how good are the networks, and is there a point in going on?
 
     @torch.no_grad()
-    def _snapshot(self, phase: str, step: int) -> Path | None:
-        """Write a grid of generated images (or originals over their reconstructions) and a few figures beside it."""
-        if self.folder is None or not self.fabric.is_global_zero:
-            return None
-        generator, discriminator, encoder = (self.averaged[name].module for name in vars(self.networks))
+    def _snapshot(self, phase: str, step: int) -> tuple[Path | None, Verdict]:
+        """Take a reading; keep the networks if they are the best so far; at the phase's end, go back to the best."""
+        networks = Networks(**{name: cast(Any, averaged.module) for name, averaged in self.averaged.items()})
+        # One process reads: the others might round differently, and all have to stop at the same step.
+        reading = self.progress.read(networks, phase) if self.fabric.is_global_zero else {}
+        readings = self.readings[phase]
+        readings.append({"step": step, **self.fabric.broadcast(reading)})
+        verdict = progress.judge(readings, phase)
+        if verdict.best == step:
+            self.best = {
+                name: {key: value.clone() for key, value in getattr(networks, name).state_dict().items()}
+                for name in TAUGHT[phase]
+            }
+        path = None
+        if self.folder is not None and self.fabric.is_global_zero:
+            figures = {**readings[-1], "verdict": str(verdict)}
+            path = self.folder.write_snapshot(phase, step, self._pictures(networks, phase), figures)
+        if progress.should_stop(readings, phase):
+            self.totals[phase] = step
+        if step == self.totals[phase]:
+            for name, weights in self.best.items():
+                for network in (getattr(networks, name), getattr(self.networks, name)):
+                    network.load_state_dict(weights)
+            self.best = {}
+        return path, verdict
+
+    def _pictures(self, networks: Networks, phase: str) -> Tensor:
+        """Return generated images, or originals over their reconstructions."""
+        if phase == "adversarial":
+            torch.manual_seed(self.config.training.seed)  # the same latents at every snapshot
+            return networks.generator(self._latents(16))
         shown = self.holdout[:8]
-        torch.manual_seed(self.config.training.seed)  # the same latents and fakes at every snapshot
-        generated = generator(self._latents(16))
-        fakes, mask = local_fakes(self.holdout[:64], self.config.local_fakes)
-        judged = discriminator(torch.cat([self.holdout[:64], fakes])).pixels.sigmoid().amax((1, 2))
-        healthy, fake = judged.split([len(fakes), len(fakes)])
-        wins = (fake[:, None] > healthy).float() + 0.5 * (fake[:, None] == healthy).float()
-        metrics = {"phase": phase, "step": step, "auroc of local fakes on held-out images": float(wins.mean())}
-        images = generated
-        if phase == "encoder":
-            reconstruction = generator(encoder(shown))
-            images = torch.cat([shown, reconstruction])
-            metrics["residual on held-out images"] = float(losses.pixel_residual(shown, reconstruction).mean())
-        path = self.folder / "snapshots" / f"{phase}-{step:06d}.png"
-        write_grid(path, images, columns=8)
-        checkpoint.write_json(path.with_suffix(".json"), metrics)
-        return path
+        return torch.cat([shown, networks.generator(networks.encoder(shown))])
 
     def _save(self) -> None:
         if self.folder is None or not self.fabric.is_global_zero:
@@ -301,50 +289,43 @@ class Trainer:
         tensors: dict[str, Tensor] = {}
         for name, network in vars(self.networks).items():
             tensors |= checkpoint.pack(name, network) | checkpoint.pack(f"averaged {name}", self.averaged[name])
+        for name, weights in self.best.items():
+            tensors |= {f"best {name}.{key}": value for key, value in weights.items()}
         for task, optimizer in self.optimizers.items():
             tensors |= checkpoint.pack_optimizer(f"optimizer {task}", optimizer)
-        digest = checkpoint.write_tensors(self.folder / f"state-{sum(self.done.values()):06d}.safetensors", tensors)
-        # The JSON file names the tensors it belongs to, so a kill between the two writes leaves the older pair valid.
+        self.folder.write_progress(
+            {
+                phase: {"readings": readings, **vars(progress.judge(readings, phase)), "steps": self.totals[phase]}
+                for phase, readings in self.readings.items()
+                if readings
+            }
+        )
         state = {
-            "tensors": f"state-{sum(self.done.values()):06d}.safetensors",
-            "sha256": digest,
             "done": self.done,
+            "totals": self.totals,
             "seconds": self.seconds,
+            "readings": self.readings,
             "profile": self.config.to_toml(),
         }
-        checkpoint.write_json(self.folder / "state.json", state)
-        for old in self.folder.glob("state-*.safetensors"):
-            if old.name != state["tensors"]:
-                old.unlink()
+        self.folder.save(sum(self.done.values()), tensors, state)
 
     def _load(self) -> None:
-        if self.folder is None or not (self.folder / "state.json").is_file():
+        loaded = self.folder.load(self.config.to_toml()) if self.folder is not None else None
+        if self.folder is None or loaded is None:
             return
-        state = checkpoint.read_json(self.folder / "state.json")
-        if state.get("profile") != self.config.to_toml():
-            raise ValueError(
-                f"{self.folder}: the run was started with other settings; resume with the same, or start anew"
-            )
-        path = self.folder / str(state["tensors"])
-        tensors = checkpoint.read_tensors(path, state["sha256"])
+        state, tensors, path = loaded
         for name, network in vars(self.networks).items():
             checkpoint.unpack(name, tensors, network, path)
             checkpoint.unpack(f"averaged {name}", tensors, self.averaged[name], path)
+            prefix = f"best {name}."
+            if best := {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}:
+                self.best[name] = best
         for task, optimizer in self.optimizers.items():
             checkpoint.unpack_optimizer(f"optimizer {task}", tensors, optimizer)
-        self.done, self.seconds = state["done"], state["seconds"]
-        self._forget_lines_after_state()
-
-    def _forget_lines_after_state(self) -> None:
-        """Drop the history of steps that were done after the last state and are about to be done again."""
-        assert self.folder is not None
-        history = self.folder / "history.jsonl"
-        if history.is_file() and self.fabric.is_global_zero:
-            lines = [
-                json.loads(line) for line in history.read_text(encoding="utf-8").splitlines() if line.endswith("}")
-            ]
-            kept = [json.dumps(line) + "\n" for line in lines if line["step"] <= self.done[line["phase"]]]
-            checkpoint.write_text(history, "".join(kept))
+        self.done, self.totals, self.seconds = state["done"], state["totals"], state["seconds"]
+        self.readings = state["readings"]
+        if self.fabric.is_global_zero:
+            self.folder.forget_after(self.done)
 
 
 def _average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
