@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -246,21 +247,25 @@ class Detector:
         """Return the raw component maps (N, K, S, S), the reconstruction and the spread of the restarts."""
         generator, discriminator, encoder = self.networks.generator, self.networks.discriminator, self.networks.encoder
         x = x.contiguous(memory_format=torch.channels_last)
-        inversion = invert(x, generator, encoder, self._residual_score, self.config.inversion)
+        settings = self.config.inversion
         with torch.no_grad():
             judged = discriminator(x)
+        repeated = [level.repeat(settings.restarts, 1, 1, 1) for level in judged.features]
+        objective = partial(self._residual_score, features=repeated)
+        inversion = invert(x, generator, encoder, objective, settings)
+        with torch.no_grad():
             maps = [
                 F.softplus(judged.pixels),  # a bounded floor: how sure it is of the background is no evidence
-                *residual_maps(x, inversion.reconstruction, discriminator),
+                *residual_maps(x, inversion.reconstruction, discriminator, judged.features),
                 *self.reference.distances(judged.features, x.shape[-1]),
             ]
             raw = torch.stack([smooth(m.float(), 1.0) for m in maps], dim=1)
         return raw, inversion.reconstruction, inversion.spread
 
-    def _residual_score(self, x: Tensor, reconstruction: Tensor) -> Tensor:
+    def _residual_score(self, x: Tensor, reconstruction: Tensor, features: list[Tensor]) -> Tensor:
         """Return the residuals' part of the image score, (N,): what the refinement of the inversion descends."""
         maps = torch.stack(
-            [smooth(m, 1.0) for m in residual_maps(x, reconstruction, self.networks.discriminator)], dim=1
+            [smooth(m, 1.0) for m in residual_maps(x, reconstruction, self.networks.discriminator, features)], dim=1
         )
         weights = self.fusion.weights[RESIDUALS]
         if weights.sum() == 0:  # the residuals do not enter the score: refine for the picture's sake

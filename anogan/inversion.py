@@ -27,10 +27,13 @@ class Inversion(NamedTuple):
     spread: Tensor | None  # (N,) standard deviation of the score over the restarts; None without restarts
 
 
-def residual_maps(x: Tensor, reconstruction: Tensor, discriminator: Discriminator) -> tuple[Tensor, Tensor]:
-    """Return the residual in pixels and in discriminator features, each (N, S, S)."""
-    features = feature_residual(discriminator.features(x), discriminator.features(reconstruction), x.shape[-1])
-    return pixel_residual(x, reconstruction), features
+def residual_maps(
+    x: Tensor, reconstruction: Tensor, discriminator: Discriminator, features: list[Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the residual in pixels and in discriminator features, each (N, S, S); `features` of x if at hand."""
+    of_x = discriminator.features(x) if features is None else features
+    in_features = feature_residual(of_x, discriminator.features(reconstruction), x.shape[-1])
+    return pixel_residual(x, reconstruction), in_features
 
 
 def invert(
