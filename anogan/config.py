@@ -66,18 +66,18 @@ class NetworkConfig(_Section):
     """Sizes of generator, discriminator and encoder."""
 
     latent: int = Field(96, ge=2, le=1024)
-    width: int = Field(32, ge=8, le=512, description="channels of the finest grid; deeper stages double it")
+    width: int = Field(48, ge=8, le=512, description="channels of the finest grid; deeper stages double it")
 
 
 class TrainingConfig(_Section):
     """The two loops: generator against discriminator, then encoder and generator."""
 
-    steps: int = Field(2000, ge=1)
-    encoder_steps: int = Field(300, ge=1)
-    batch: int = Field(32, ge=2)
+    steps: int = Field(1800, ge=1, description="at most: a phase that gets nowhere ends earlier")
+    encoder_steps: int = Field(400, ge=1, description="at most")
+    batch: int = Field(16, ge=2, description="small: the places are learned by many steps")
     learning_rate: float = Field(1e-3, gt=0)
     adversarial_every: int = Field(
-        2, ge=1, description="steps between two adversarial updates; places are taught at every step"
+        16, ge=1, description="steps between two adversarial updates; places are taught at every step"
     )
     adversarial_rate: float = Field(
         0.25, gt=0, le=1, description="the discriminator's learning rate in the game, as a share: at 1 it wins outright"
@@ -89,7 +89,7 @@ class TrainingConfig(_Section):
         description="weight (gamma) of R1 and R2: with few images and few updates at 1 the generator can die",
     )
     ema: float = Field(0.995, ge=0, lt=1, description="decay of the averaged weights")
-    snapshot_every: int = Field(250, ge=1)
+    snapshot_every: int = Field(200, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     holdout: float = Field(
         0.1, gt=0, lt=0.5, description="share of training subjects kept back to standardise and fuse"
@@ -105,9 +105,8 @@ class LocalFakesConfig(_Section):
     layers: int = Field(3, ge=1, le=8, description="blobs per image: one always, each further one with probability 1/2")
     diffuse: float = Field(0.25, ge=0, le=1, description="share of fakes that are diffuse: haze, shading, lost texture")
     visible: float = Field(
-        0.2, ge=0, le=2, description="smaller changes, in units of [-1, 1], count as normal variation"
+        0.3, ge=0, le=2, description="smaller changes, in units of [-1, 1], count as normal variation"
     )
-    visible_diffuse: float = Field(0.2, ge=0, le=2, description="the same for the diffuse kinds")
     cut_out: bool = Field(
         False, description="objects were cut out on black: fakes leave the outline alone, which the cutting drew"
     )

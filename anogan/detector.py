@@ -30,7 +30,7 @@ from anogan.scan import Result, Scan
 from anogan.scoring import COMPONENTS, Fusion, Maps, smooth, top_mean
 from anogan.training import Callback, TrainingEvent
 
-FORMAT = 2
+FORMAT = 3
 REFERENCE_IMAGES = 1500  # enough for a Gaussian of 64 dimensions at every place; more only cost memory
 RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
 

@@ -212,9 +212,8 @@ def local_fakes(x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...] = ()
         if config.cut_out:
             alpha = alpha * _inside(fakes) * _inside(changed)
         fakes, before = torch.lerp(fakes, changed, alpha), fakes
-        change = _gaussian_blur((fakes - before).abs().amax(1, keepdim=True), 0.7)
-        visible = torch.where(diffuse, config.visible_diffuse, config.visible).view(-1, 1, 1, 1).to(x)
-        mask = torch.maximum(mask, alpha * (change > visible))
+        change = _gaussian_blur((fakes - before).abs().mean(1, keepdim=True), 0.7)
+        mask = torch.maximum(mask, alpha * (change > config.visible))
     return fakes, mask.squeeze(1)
 
 

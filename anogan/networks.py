@@ -23,6 +23,7 @@ from anogan.config import Config
 STAGES = 4  # of residual blocks; between them the grid halves (or doubles)
 GRID = 32  # the finest grid that residual blocks see has this side at 64, 128, 256 and 512 pixels
 FEATURE_STAGES = 2  # of the expanding half; the last one speaks of pixels, no longer of what lies there
+DRAWN = 16  # channels the generator draws from at full resolution
 SLOPE = 0.2
 
 
@@ -164,15 +165,18 @@ class Generator(nn.Module):
         self.stages = nn.ModuleList(
             ResidualBlock(inputs, outputs) for inputs, outputs in zip(widths[:1] + widths[:-1], widths, strict=True)
         )
-        self.output = _init(nn.Conv2d(widths[-1], channels, 3, padding=1), 1.0)
+        self.narrow = _init(nn.Conv2d(widths[-1], DRAWN, 3, padding=1))
+        self.output = _init(nn.Conv2d(DRAWN, channels, 3, padding=1), 1.0)
 
     def forward(self, z: Tensor) -> Tensor:
         hidden = self.project(z).unflatten(1, (-1, self.side, self.side))  # (N, 4w, S/16, S/16)
         for index, stage in enumerate(self.stages):
             hidden = stage(hidden)
-            to = self.size if index == STAGES - 1 else 2 * hidden.shape[-1]
-            hidden = F.interpolate(hidden, size=(to, to), mode="bilinear", align_corners=False)
-        # hidden: (N, w, S, S). The image is drawn at full resolution: sub-pixels side by side leave a checkerboard.
+            if index < STAGES - 1:
+                hidden = F.interpolate(hidden, scale_factor=2.0, mode="bilinear", align_corners=False)
+        hidden = self.narrow(F.leaky_relu(hidden, SLOPE))  # (N, 16, G, G): full resolution is dear
+        hidden = F.interpolate(hidden, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        # The image is drawn at full resolution: sub-pixels side by side leave a checkerboard.
         return torch.tanh(self.output(F.leaky_relu(hidden, SLOPE)))  # (N, C, S, S)
 
 
