@@ -1,0 +1,119 @@
+"""When to stop, and which snapshot to keep: what `anogan.progress` chose, beside what the test labels say.
+
+    python benchmarks/stopping.py                   # malaria, pneumonia and busi, three seeds, then the table
+    python benchmarks/stopping.py --data busi --seeds 0
+
+The training goes on for twice the profile's steps whatever the verdict is. At every snapshot the whole detector is
+fitted and scored on test images that only this table sees. Four choices are compared: the snapshot of `anogan.progress`
+(taken when it would have stopped), the last one, the one with the lowest KID, and the best one, which nobody can know.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accuracy import split_by_subject
+from datasets import DATASETS, ROOT, Dataset, on_grid
+
+import anogan
+from anogan import metrics, progress
+from anogan.detector import Detector
+from anogan.networks import Networks
+from anogan.progress import Reading, Verdict
+from anogan.training import Trainer
+
+RESULTS = ROOT / "benchmarks" / "results" / "stopping"
+SETS = ("malaria", "pneumonia", "busi")
+PHASE = "adversarial"
+
+
+class Watched(Trainer):
+    """Scores the test images at every snapshot of the first phase, and never stops early."""
+
+    test: torch.Tensor
+    data: Dataset
+    truth: list[float]
+
+    def _snapshot(self, phase: str, step: int) -> tuple[Path | None, Verdict]:
+        if phase == PHASE:
+            networks = {name: copy.deepcopy(averaged.module) for name, averaged in self.averaged.items()}
+            detector = Detector.fit(Networks(**networks), self.train, self.holdout, self.config)
+            scores = detector.maps(self.test).scores.numpy()
+            self.truth.append(metrics.auroc(self.data.labels, scores).value)
+            print(f"{self.data.name}: step {step}, AUROC {self.truth[-1]:.4f}", flush=True)
+        total = self.totals[phase]
+        found = super()._snapshot(phase, step)
+        if step < total:
+            self.totals[phase] = total
+        return found
+
+
+def measure(name: str, seed: int) -> dict[str, Any]:
+    data = DATASETS[name](seed)
+    steps = 2 * anogan.load_config(data.profile).training.steps
+    overrides = [f"training.seed={seed}", f"training.steps={steps}", "training.encoder_steps=1", *data.settings]
+    config = anogan.load_config(data.profile, overrides)
+    train = on_grid(data.train, config.input)
+    rest, held = split_by_subject(data.train_subjects, config.training.holdout, seed)
+    trainer = Watched(train[rest], train[held], config, None, None)
+    trainer.data, trainer.test, trainer.truth = data, on_grid(data.test, config.input), []
+    trainer.run(resume=False)
+    readings = trainer.readings[PHASE]
+    return {"data": name, "seed": seed, "auroc": trainer.truth, "readings": readings}
+
+
+def choices(readings: list[Reading], truth: list[float]) -> dict[str, tuple[int, float]]:
+    """Return the step and the true AUROC of each choice."""
+    steps = [int(reading["step"]) for reading in readings]
+    counts = range(1, len(readings) + 1)
+    seen = next((count for count in counts if progress.should_stop(readings[:count], PHASE)), len(readings))
+    chosen = steps.index(progress.best_step(readings[:seen], PHASE))
+    lowest_kid = int(np.argmin([reading["KID"] for reading in readings]))
+    rows = {"chosen": chosen, "last": len(steps) - 1, "lowest KID": lowest_kid, "best": int(np.argmax(truth))}
+    return {name: (steps[row], truth[row]) for name, row in rows.items()} | {
+        "stopped at": (steps[seen - 1], truth[seen - 1])
+    }
+
+
+def table() -> str:
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    lines = [
+        "| set, seed | chosen: step, AUROC | last | lowest KID | best | chosen minus best | training stopped at |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    gaps = []
+    for run in runs:
+        found = choices(run["readings"], run["auroc"])
+        gaps.append([found[name][1] - found["best"][1] for name in ("chosen", "last", "lowest KID")])
+        cells = [f"{step}, {value:.3f}" for step, value in (found[n] for n in ("chosen", "last", "lowest KID", "best"))]
+        stopped = found["stopped at"][0]
+        lines.append(f"| {run['data']}, {run['seed']} | {' | '.join(cells)} | {gaps[-1][0]:+.3f} | {stopped} |")
+    if gaps:
+        chosen, last, kid = np.mean(gaps, axis=0)
+        lines.append(f"\nMean distance from the best: chosen {chosen:+.4f}, last {last:+.4f}, lowest KID {kid:+.4f}.")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", choices=DATASETS, default=list(SETS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    options = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for seed in options.seeds:
+        for name in options.data:
+            path = RESULTS / f"{name}-{seed}.json"
+            if not path.is_file():
+                path.write_text(json.dumps(measure(name, seed), indent=1) + "\n", encoding="utf-8")
+    (RESULTS.parent / "stopping.md").write_text(table(), encoding="utf-8")
+    print(table())
+
+
+if __name__ == "__main__":
+    main()
