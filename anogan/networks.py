@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -154,7 +153,7 @@ class Discriminator(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latent (N, Z) to image (N, C, S, S) in [-1, 1]; mirrors the discriminator's contracting half."""
+    """Latent (N, Z) to image (N, C, S, S), not bounded to [-1, 1]; mirrors the contracting half."""
 
     def __init__(self, channels: int, size: int, width: int, latent: int) -> None:
         super().__init__()
@@ -177,7 +176,8 @@ class Generator(nn.Module):
         hidden = self.narrow(F.leaky_relu(hidden, SLOPE))  # (N, 16, G, G): full resolution is dear
         hidden = F.interpolate(hidden, size=(self.size, self.size), mode="bilinear", align_corners=False)
         # The image is drawn at full resolution: sub-pixels side by side leave a checkerboard.
-        return torch.tanh(self.output(F.leaky_relu(hidden, SLOPE)))  # (N, C, S, S)
+        # No tanh: a generator that loses the game for a while would be stuck where it is flat.
+        return self.output(F.leaky_relu(hidden, SLOPE))  # (N, C, S, S)
 
 
 class Encoder(nn.Module):
