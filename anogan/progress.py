@@ -27,6 +27,7 @@ from anogan.networks import Generator, Networks, Trunk
 from anogan.scoring import smooth, top_mean
 
 IMAGES = 128  # at most, of training and of held-out images: a snapshot should cost about two seconds
+HELD = "held-out images"  # how many a reading rests on
 WINDOW = 8  # snapshots that a trend looks back
 EARLIEST = 5  # fewer snapshots say nothing
 DEGRADING, STAGNATING = 2, 5  # verdicts in a row that end a phase
@@ -104,7 +105,9 @@ class Progress:
             self.extractor = Trunk(config.input.channels, config.input.size, 16).to(holdout.device)
             self.extractor.eval().requires_grad_(False)
             torch.manual_seed(1)
-            self.fakes = [local_fakes(self.holdout, config.local_fakes, (kind,))[0] for kind in UNSEEN]
+            # A few held-out images stand for more: each is faked several times.
+            repeated = self.holdout.repeat(-(-IMAGES // len(self.holdout)), 1, 1, 1)[:IMAGES]
+            self.fakes = [local_fakes(repeated, config.local_fakes, (kind,))[0] for kind in UNSEEN]
         self.scale = self._features(self.holdout).std(0) + 1e-6
         self.of_train, self.of_holdout = (self._features(x) / self.scale for x in (self.train, self.holdout))
 
@@ -126,6 +129,7 @@ class Progress:
             "gap of the discriminator": float((images[0].mean() - images[1].mean()) / (images[1].std() + 1e-6)),
             "diversity": float(torch.pdist(generated).mean() / torch.pdist(self.of_holdout).mean()),
             "distance from training images": nearest_ratio(generated, self.of_holdout, self.of_train),
+            HELD: float(len(self.holdout)),
         }
 
     def _encoder(self, networks: Networks) -> Reading:
@@ -219,10 +223,15 @@ def trend(values: Sequence[float], signal: Signal) -> int:
 
 
 def best_step(readings: Sequence[Reading], phase: str) -> int:
-    """Return the step of the best snapshot; of equals the later one."""
+    """Return the step of the best snapshot.
+
+    In the first phase it is the latest of those about as good as the best: within 0.1 / sqrt(held-out images), which is
+    roughly the standard error of the difference of two snapshots.
+    """
     name = CRITERION[phase]
-    better = SIGNALS[phase][name].better
-    return int(max(readings, key=lambda reading: (better * reading[name], reading["step"]))["step"])
+    values = [SIGNALS[phase][name].better * reading[name] for reading in readings]
+    least = max(values) - (0.1 / readings[-1].get(HELD, IMAGES) ** 0.5 if phase == "adversarial" else 0.0)
+    return max(int(reading["step"]) for reading, value in zip(readings, values, strict=True) if value >= least)
 
 
 def judge(readings: Sequence[Reading], phase: str) -> Verdict:

@@ -75,7 +75,7 @@ class PhaseProgress:
     def signals(self) -> dict[str, tuple[list[int], list[float]]]:
         """Return {signal: (steps, values)}."""
         steps = [int(reading["step"]) for reading in self.readings]
-        names = [name for name in self.readings[-1] if name != "step"]
+        names = [name for name in self.readings[-1] if name not in ("step", "held-out images")]
         return {name: (steps, [reading.get(name, math.nan) for reading in self.readings]) for name in names}
 
 
