@@ -4,6 +4,7 @@
     python benchmarks/accuracy.py --data malaria --seeds 0 --methods anogan
     pip install -e '.[bench]'                            # what the peers need
     python benchmarks/accuracy.py --methods peers
+    python benchmarks/accuracy.py --methods ablations    # the product with one thing taken away
     python benchmarks/accuracy.py --table                # the tables of what was measured, here and in the README
 
 Every (data, seed, method) is one file in `results/accuracy/`, written when it is done, with the scores of all test
@@ -41,6 +42,18 @@ RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
 PRODUCT = "anogan"
 PIXEL_GRID = InputConfig(size=128)  # on which the maps of all methods meet the masks
 SMALL = {f"malaria-{count}": count for count in (50, 100, 500)}
+# The product with one thing taken away.
+ABLATIONS = {
+    "without diffuse fakes": ["local_fakes.diffuse=0"],
+    "without a second and third blob": ["local_fakes.layers=1"],
+    "without the threshold of what is visible": ["local_fakes.visible=0.02"],
+    "without differentiable augmentation": [
+        f"augmentation.{k}=0" for k in ("shift", "brightness", "contrast", "cutout")
+    ],
+    "without generated places": ["training.generated_places=0"],
+    "with half the width": ["network.width=24"],
+    "with the settings of before: 900 steps of 32": ["training.steps=900", "training.batch=32"],
+}
 REPLICATES = 1000
 LEAST_MM = 6.0
 
@@ -113,8 +126,11 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
     train, test = on_grid(data.train, config.input), on_grid(data.test, config.input)
     rest, held = split_by_subject(data.train_subjects, config.training.holdout, seed)
 
+    verdicts: dict[str, str] = {}
+
     def show(event: TrainingEvent) -> None:
         if event.verdict is not None:
+            verdicts[event.phase] = f"{event.step} steps, {event.verdict}"
             print(f"{data.name} {seed} {method}: {event.phase} {event.step}/{event.steps}, {event.verdict}", flush=True)
 
     started = time.monotonic()
@@ -128,6 +144,7 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
         fresh = ~data.seen
         subjects = [name for name, kept in zip(data.subjects, fresh, strict=True) if kept]
         figures["auroc, never looked at"] = metrics.auroc(data.labels[fresh], scores[fresh], subjects)
+    figures["last reading"] = verdicts["adversarial"]
     figures |= operating_point(data, seed, detector, scores)
     if lesion_sizes(data).any():
         rows = (data.labels == 0) | (lesion_sizes(data) >= LEAST_MM)
@@ -142,6 +159,10 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
         own = maps.components[:, k]
         part = top_mean(own, config.scoring.top).numpy()
         write(data, seed, f"component: {name}", part, pixel_figures(data, own.numpy()))
+        if 0 < (weight := detector.fusion.weights[k]) < 1:
+            fused = (maps.fused - weight * own) / (1 - weight)
+            image_scores = top_mean(fused, config.scoring.top).numpy()
+            write(data, seed, f"minus: {name}", image_scores, pixel_figures(data, fused.numpy()))
     with torch.no_grad():
         pairs = zip(test.split(64), maps.reconstruction.split(64), strict=True)
         residuals = [torch.stack(residual_maps(x, back, detector.networks.discriminator)) for x, back in pairs]
@@ -188,8 +209,8 @@ def measure(name: str, seed: int, methods: Iterable[str], again: bool) -> None:
         return
     data = load(name, seed)
     for method in todo:
-        if method == PRODUCT:
-            measure_product(data, seed, [], method)
+        if method == PRODUCT or method in ABLATIONS:
+            measure_product(data, seed, ABLATIONS.get(method, []), method)
         else:
             judged = PEERS[method](data, seed)
             figures = {"seconds": round(judged.seconds), **judged.notes, **pixel_figures(data, judged.maps)}
@@ -333,17 +354,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=[*DATASETS, *SMALL], default=[*DATASETS, *SMALL])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="+", default=[PRODUCT, "peers"], help="anogan, peers, or a peer's name")
+    parser.add_argument(
+        "--methods", nargs="+", default=[PRODUCT, "peers"], help="anogan, peers, ablations, or the name of one of them"
+    )
     parser.add_argument("--table", action="store_true", help="measure nothing, write the tables")
     parser.add_argument("--again", action="store_true", help="measure again what was measured")
     options = parser.parse_args()
-    methods = [m for name in options.methods for m in (PEERS if name == "peers" else [name])]
+    groups = {"peers": list(PEERS), "ablations": list(ABLATIONS)}
+    methods = [m for name in options.methods for m in groups.get(name, [name])]
     if options.table:
         print(write_tables())
         return
     for seed in options.seeds:
         for name in options.data:
-            measure(name, seed, [m for m in methods if m == PRODUCT or name not in SMALL], options.again)
+            measure(name, seed, [m for m in methods if m not in PEERS or name not in SMALL], options.again)
 
 
 if __name__ == "__main__":
