@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anogan import checkpoint, provenance, training, transforms
+from anogan.blur import gaussian_blur
 from anogan.calibration import Calibration
 from anogan.config import Config, load_config
 from anogan.dataset import ScanSet
@@ -27,7 +28,7 @@ from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.networks import Networks
 from anogan.reference import Reference
 from anogan.scan import Result, Scan
-from anogan.scoring import COMPONENTS, Fusion, Maps, smooth, top_mean
+from anogan.scoring import COMPONENTS, Fusion, Maps, top_mean
 from anogan.training import Callback, TrainingEvent
 
 FORMAT = 3
@@ -139,7 +140,7 @@ class Detector:
         with torch.no_grad():
             features = [networks.discriminator.features(batch) for batch in chosen.split(64)]
         levels = [torch.cat(level) for level in zip(*features, strict=True)]
-        reference = Reference.fit(levels, config.input.size // 4, config.scoring.bank, seed)
+        reference = Reference.fit(levels, chosen, config.input.size // 4, config.scoring.bank, seed)
         draft = cls(config, networks, reference, Fusion.even(config.input.size), (0.0, 1.0), {})
         healthy = draft._raw(held)
         kinds = [*LOCAL, *DIFFUSE]
@@ -257,15 +258,16 @@ class Detector:
             maps = [
                 F.softplus(judged.pixels),  # a bounded floor: how sure it is of the background is no evidence
                 *residual_maps(x, inversion.reconstruction, discriminator, judged.features),
-                *self.reference.distances(judged.features, x.shape[-1]),
+                *self.reference.distances(judged.features, x),
             ]
-            raw = torch.stack([smooth(m.float(), 1.0) for m in maps], dim=1)
+            raw = torch.stack([gaussian_blur(m.float(), 1.0) for m in maps], dim=1)
         return raw, inversion.reconstruction, inversion.spread
 
     def _residual_score(self, x: Tensor, reconstruction: Tensor, features: list[Tensor]) -> Tensor:
         """Return the residuals' part of the image score, (N,): what the refinement of the inversion descends."""
         maps = torch.stack(
-            [smooth(m, 1.0) for m in residual_maps(x, reconstruction, self.networks.discriminator, features)], dim=1
+            [gaussian_blur(m, 1.0) for m in residual_maps(x, reconstruction, self.networks.discriminator, features)],
+            dim=1,
         )
         weights = self.fusion.weights[RESIDUALS]
         if weights.sum() == 0:  # the residuals do not enter the score: refine for the picture's sake

@@ -23,7 +23,7 @@ class Inversion(NamedTuple):
     """The healthy counterpart of a batch."""
 
     latent: Tensor  # (N, Z)
-    reconstruction: Tensor  # (N, C, S, S) in [-1, 1]
+    reconstruction: Tensor  # (N, C, S, S), about in [-1, 1]
     spread: Tensor | None  # (N,) standard deviation of the score over the restarts; None without restarts
 
 

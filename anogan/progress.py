@@ -20,11 +20,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import polynomial_kernel
 from torch import Tensor
 
+from anogan.blur import gaussian_blur
 from anogan.config import Config
 from anogan.local_fakes import UNSEEN, local_fakes
 from anogan.losses import pixel_residual
 from anogan.networks import Generator, Networks, Trunk
-from anogan.scoring import smooth, top_mean
+from anogan.scoring import top_mean
 
 IMAGES = 128  # at most, of training and of held-out images: a snapshot should cost about two seconds
 HELD = "held-out images"  # how many a reading rests on
@@ -145,7 +146,7 @@ class Progress:
 
     def _scores(self, networks: Networks, x: Tensor) -> Tensor:
         def score(batch: Tensor) -> Tensor:
-            maps = smooth(F.softplus(networks.discriminator(batch).pixels), 1.0)
+            maps = gaussian_blur(F.softplus(networks.discriminator(batch).pixels), 1.0)
             return top_mean(maps, self.config.scoring.top)
 
         return _in_batches(score, x)

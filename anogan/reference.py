@@ -2,8 +2,9 @@
 
 Two models of the same features: a Gaussian at every position, its covariance shrunk towards a multiple of the identity
 (as PaDiM, Defard et al. 2021, for aligned images), and a coreset of healthy patches with the distance to the nearest
-one (as PatchCore, Roth et al., CVPR 2022, for unaligned images). Both are two-sided: too smooth is as odd as too rough.
-The features are those of the discriminator trained here, on healthy images only.
+one (as PatchCore, Roth et al., CVPR 2022, for unaligned images). The features are those of the discriminator trained
+here, on healthy images only. Beside them stands what no training touched: a Gaussian of the local spectrum, how much
+there is of fine and of coarse detail at a place. All three are two-sided: too smooth is as odd as too rough.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from anogan.blur import gaussian_blur
+
 DIMENSIONS = 64  # after the random projection; distances survive it (Johnson-Lindenstrauss)
 SHRINKAGE = 0.1
+BANDS = 4
+LEAST_ENERGY = 1e-4  # a hundredth of a unit squared: below it, detail is noise
+SPECTRUM_SIDE = 32
 
 
 def embed(features: list[Tensor], side: int, projection: Tensor) -> Tensor:
@@ -51,6 +57,23 @@ def make_projection(features: list[Tensor], seed: int) -> Tensor:
     channels = sum(len(weight) for weight in weights)
     rows = torch.randn(channels, DIMENSIONS, generator=generator) / DIMENSIONS**0.5
     return rows * torch.cat(weights)[:, None]
+
+
+def spectrum(x: Tensor) -> Tensor:
+    """Return the logarithm of the local energy in octave bands, (N, C, S, S) -> (N, BANDS, side, side), side <= 32.
+
+    The bands are those of a Laplacian pyramid (Burt and Adelson, IEEE Transactions on Communications 1983) that is not
+    subsampled: differences of Gaussians of 0.6, 1.2, 2.4 ... pixels.
+    """
+    gray = x.mean(1, keepdim=True)
+    bands, finer = [], gray
+    for octave in range(BANDS):
+        sigma = 0.6 * 2**octave
+        coarser = gaussian_blur(gray, sigma)
+        energy = gaussian_blur((finer - coarser).square(), max(1.5, sigma))
+        bands.append((energy + LEAST_ENERGY).log())
+        finer = coarser
+    return F.adaptive_avg_pool2d(torch.cat(bands, 1), min(SPECTRUM_SIDE, x.shape[-1]))
 
 
 class PositionGaussian:
@@ -123,7 +146,7 @@ class PatchBank:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Both models of the same healthy features.
+    """The models of healthy features and of the healthy spectrum.
 
     Attributes
     ----------
@@ -134,22 +157,22 @@ class Reference:
     projection: Tensor
     gaussian: PositionGaussian
     bank: PatchBank
+    spectrum: PositionGaussian
 
     @classmethod
-    def fit(cls, features: list[Tensor], side: int, bank_size: int, seed: int) -> Reference:
-        """Fit to the features of healthy images, (N, C_l, S_l, S_l) per level, on a grid of `side` places a side."""
+    def fit(cls, features: list[Tensor], images: Tensor, side: int, bank_size: int, seed: int) -> Reference:
+        """Fit to healthy images, (N, C, S, S), and their features, (N, C_l, S_l, S_l) per level, on a grid of `side`."""
         projection = make_projection(features, seed)
         embedded = embed(features, side, projection)
-        return cls(projection, PositionGaussian.fit(embedded), PatchBank.fit(embedded, bank_size, seed))
+        bank = PatchBank.fit(embedded, bank_size, seed)
+        return cls(projection, PositionGaussian.fit(embedded), bank, PositionGaussian.fit(spectrum(images)))
 
-    def distances(self, features: list[Tensor], size: int) -> tuple[Tensor, Tensor]:
-        """Return the distance maps of the Gaussian and of the bank, each (N, size, size)."""
+    def distances(self, features: list[Tensor], images: Tensor) -> list[Tensor]:
+        """Return the distance maps of the Gaussian, of the bank and of the spectrum's Gaussian, each (N, S, S)."""
         embedded = embed(features, self.gaussian.mean.shape[0], self.projection)
-        gaussian, bank = (
-            F.interpolate(maps[:, None], size=(size, size), mode="bilinear", align_corners=False).squeeze(1)
-            for maps in (self.gaussian.distance(embedded), self.bank.distance(embedded))
-        )
-        return gaussian, bank
+        own = self.gaussian.distance(embedded), self.bank.distance(embedded), self.spectrum.distance(spectrum(images))
+        size = images.shape[-2:]
+        return [F.interpolate(m[:, None], size=size, mode="bilinear", align_corners=False).squeeze(1) for m in own]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what `from_tensors` needs."""
@@ -158,10 +181,13 @@ class Reference:
             "reference.mean": self.gaussian.mean,
             "reference.factor": self.gaussian.factor,
             "reference.bank": self.bank.bank,
+            "reference.spectrum.mean": self.spectrum.mean,
+            "reference.spectrum.factor": self.spectrum.factor,
         }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Reference:
         """Rebuild it; KeyError when a tensor is missing."""
         gaussian = PositionGaussian(tensors["reference.mean"], tensors["reference.factor"])
-        return cls(tensors["reference.projection"], gaussian, PatchBank(tensors["reference.bank"]))
+        of_spectrum = PositionGaussian(tensors["reference.spectrum.mean"], tensors["reference.spectrum.factor"])
+        return cls(tensors["reference.projection"], gaussian, PatchBank(tensors["reference.bank"]), of_spectrum)

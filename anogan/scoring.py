@@ -11,27 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors")
+from anogan.blur import gaussian_blur
+
+COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors", "spectrum")
 
 
 def top_mean(maps: Tensor, share: float) -> Tensor:
     """Return the mean of the largest `share` of each map's pixels (at least one), (N, S, S) -> (N,)."""
     flat = maps.flatten(1)
     return flat.topk(max(1, round(share * flat.shape[1])), dim=1).values.mean(1)
-
-
-def smooth(maps: Tensor, sigma: float) -> Tensor:
-    """Blur maps with a Gaussian of `sigma` pixels, (N, S, S)."""
-    radius = max(1, round(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1).to(maps)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    x = F.pad(maps[:, None], (radius, radius, radius, radius), mode="replicate")
-    x = F.conv2d(x, kernel.view(1, 1, 1, -1))
-    return F.conv2d(x, kernel.view(1, 1, -1, 1)).squeeze(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +37,7 @@ class Maps:
     scores
         (N,)
     reconstruction
-        (N, C, S, S) in [-1, 1].
+        (N, C, S, S) about in [-1, 1].
     spread
         (N,) in units of the score, or None without restarts.
     """
@@ -106,14 +96,14 @@ class Fusion:
         -----
         The discriminator was taught local fakes, so on local fakes it looks better than it is; the healthy reference
         was not, and is two-sided. So the weights are not those that do best on the fakes: of the mixtures of
-        discriminator and reference (Gaussian and neighbors alike), from the discriminator alone to half and half, the
+        discriminator and reference (its three parts alike), from the discriminator alone to half and half, the
         one with the largest share of the reference is taken whose mean AUROC over the kinds of fake is within `COST`,
         or within one standard error, of the best (the one-standard-error rule: Breiman et al., Classification and
         Regression Trees, 1984, section 3.4.3). A residual enters only where it raises that AUROC by more than its
         standard error. No abnormal image is involved.
         """
         count = healthy.shape[1]
-        center = torch.stack([smooth(m[None], CENTER_SMOOTHING * m.shape[-1])[0] for m in healthy.mean(0)])
+        center = gaussian_blur(healthy.mean(0), CENTER_SMOOTHING * healthy.shape[-1])
         scores = torch.stack([top_mean(healthy[:, k] - center[k], top) for k in range(count)])  # (K, N)
         offset, scale = scores.mean(1), scores.std(1).clamp_min(1e-6)
         fusion = cls(center, offset, scale, torch.full((count,), 1 / count), top)
@@ -127,7 +117,7 @@ class Fusion:
             return torch.stack([_wins(normal, scores) for scores in odd]).mean(0)
 
         alone = dict(zip(COMPONENTS, torch.eye(count), strict=True))
-        reference = (alone["gaussian"] + alone["neighbors"]) / 2
+        reference = (alone["gaussian"] + alone["neighbors"] + alone["spectrum"]) / 3
         mixtures = [torch.lerp(alone["discriminator"], reference, share) for share in REFERENCE_SHARES]
         won = [wins(weights) for weights in mixtures]
         best = max(won, key=lambda table: float(table.mean()))

@@ -39,6 +39,7 @@ from anogan.training import TrainingEvent
 from anogan.transforms import mask_to_network
 
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
+RUNS = ROOT / "runs" / "accuracy"
 PRODUCT = "anogan"
 PIXEL_GRID = InputConfig(size=128)  # on which the maps of all methods meet the masks
 SMALL = {f"malaria-{count}": count for count in (50, 100, 500)}
@@ -126,16 +127,18 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
     train, test = on_grid(data.train, config.input), on_grid(data.test, config.input)
     rest, held = split_by_subject(data.train_subjects, config.training.holdout, seed)
 
-    verdicts: dict[str, str] = {}
-
     def show(event: TrainingEvent) -> None:
         if event.verdict is not None:
-            verdicts[event.phase] = f"{event.step} steps, {event.verdict}"
             print(f"{data.name} {seed} {method}: {event.phase} {event.step}/{event.steps}, {event.verdict}", flush=True)
 
     started = time.monotonic()
-    detector = Detector.train_images(train[rest], train[held], config, callback=show)
-    seconds = round(time.monotonic() - started)
+    # The run folder lets a killed training go on, and `--again` fit and score without training once more.
+    folder = RUNS / data.name / f"{method.split(':')[0].replace(' ', '-')}-{seed}"
+    detector = Detector.train_images(train[rest], train[held], config, run=folder, resume=True, callback=show)
+    fitted = round(time.monotonic() - started)
+    state = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
+    progress = json.loads((folder / "training" / "progress.json").read_text(encoding="utf-8"))
+    seconds = max(fitted, round(state["seconds"]))
     maps = detector.maps(test)
     scores = maps.scores.numpy()
     figures: dict[str, Any] = {"seconds": seconds, **pixel_figures(data, maps.fused.numpy())}
@@ -144,7 +147,8 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
         fresh = ~data.seen
         subjects = [name for name, kept in zip(data.subjects, fresh, strict=True) if kept]
         figures["auroc, never looked at"] = metrics.auroc(data.labels[fresh], scores[fresh], subjects)
-    figures["last reading"] = verdicts["adversarial"]
+    figures["progress"] = {phase: {k: found[k] for k in ("word", "steps", "best")} for phase, found in progress.items()}
+    figures["last reading"] = progress["adversarial"]["readings"][-1]
     figures |= operating_point(data, seed, detector, scores)
     if lesion_sizes(data).any():
         rows = (data.labels == 0) | (lesion_sizes(data) >= LEAST_MM)

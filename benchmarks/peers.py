@@ -26,12 +26,13 @@ from sklearn.neighbors import NearestNeighbors
 
 import anogan
 from anogan import metrics
+from anogan.blur import gaussian_blur
 from anogan.config import Config, InputConfig
 from anogan.detector import REFERENCE_IMAGES
 from anogan.losses import pixel_residual
 from anogan.networks import Networks
 from anogan.reference import Reference
-from anogan.scoring import smooth, top_mean
+from anogan.scoring import top_mean
 from anogan.snapshots import import_torchvision
 
 MINUTES = 6.0
@@ -238,7 +239,7 @@ def autoencoder(data: Dataset, seed: int) -> Judged:
         steps += 1
     seconds = time.monotonic() - started
     with torch.no_grad():
-        maps = torch.cat([smooth(pixel_residual(x, model(x)), 1.0) for x in test.split(64)])
+        maps = torch.cat([gaussian_blur(pixel_residual(x, model(x)), 1.0) for x in test.split(64)])
     return Judged(top_mean(maps, config.scoring.top).numpy(), maps.numpy(), seconds, {"steps": steps})
 
 
@@ -276,9 +277,9 @@ def _random_reference(data: Dataset, seed: int, which: int) -> Judged:
         return [torch.cat(level) for level in zip(*parts, strict=True)]
 
     chosen = train[torch.randperm(len(train))[:REFERENCE_IMAGES]]
-    reference = Reference.fit(features(chosen), config.input.size // 4, config.scoring.bank, seed)
-    parts = [reference.distances(discriminator.features(batch), config.input.size)[which] for batch in test.split(64)]
-    maps = smooth(torch.cat(parts), 1.0)
+    reference = Reference.fit(features(chosen), chosen, config.input.size // 4, config.scoring.bank, seed)
+    parts = [reference.distances(discriminator.features(batch), batch)[which] for batch in test.split(64)]
+    maps = gaussian_blur(torch.cat(parts), 1.0)
     return Judged(top_mean(maps, config.scoring.top).numpy(), maps.numpy(), 0.0, {})
 
 

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "anogan"
 # Imports point from a later row to an earlier one, or stay within a row without going in circles.
 LAYERS = [
     {"config", "scan"},
-    {"networks", "metrics", "heatmap", "augmentation"},
+    {"networks", "metrics", "heatmap", "augmentation", "blur"},
     {"io", "transforms", "losses", "local_fakes", "scoring", "calibration"},
     {"inversion", "reference", "dataset", "checkpoint", "devices", "provenance", "synthetic"},
     {"training", "progress", "snapshots"},

@@ -1,6 +1,7 @@
 import torch
 
-from anogan.reference import DIMENSIONS, PatchBank, PositionGaussian, embed, make_projection
+from anogan.blur import gaussian_blur
+from anogan.reference import BANDS, DIMENSIONS, PatchBank, PositionGaussian, embed, make_projection, spectrum
 
 
 def test_gaussian_distance_grows_in_both_directions() -> None:
@@ -52,3 +53,30 @@ def test_projection_balances_the_levels() -> None:
     energies = [float(variance / 8 * rows.square().sum()) for variance, rows in parts]
     assert 0.5 < energies[0] / energies[1] < 2
     assert embed([loud, quiet], 8, projection).shape == (64, DIMENSIONS, 8, 8)
+
+
+def test_the_spectrum_finds_too_smooth_as_odd_as_too_rough() -> None:
+    generator = torch.Generator().manual_seed(0)
+    healthy = gaussian_blur(torch.randn(60, 1, 32, 32, generator=generator), 0.7)
+    model = PositionGaussian.fit(spectrum(healthy[:50]))
+    query = healthy[50:]
+    smooth, rough = query.clone(), query.clone()
+    smooth[:, :, :16, :16] = gaussian_blur(query, 1.5)[:, :, :16, :16]
+    rough[:, :, :16, :16] += 0.5 * torch.randn(10, 1, 16, 16, generator=generator)
+    usual, of_smooth, of_rough = (model.distance(spectrum(x)) for x in (query, smooth, rough))
+    for odd in (of_smooth, of_rough):
+        assert odd[:, 2:12, 2:12].mean() > 1.5 * usual[:, 2:12, 2:12].mean()
+        assert odd[:, 24:, 24:].mean() < 1.1 * usual[:, 24:, 24:].mean()
+
+
+def test_the_spectrum_of_a_wave_is_in_its_band() -> None:
+    """The pass band of the differences of Gaussians falls with the octave: a finer wave has its peak earlier."""
+    axis = torch.arange(64.0)
+    peaks = []
+    for period in (3, 6, 12):
+        wave = 0.5 * torch.sin(2 * torch.pi * axis / period).expand(1, 1, 64, 64)
+        bands = spectrum(wave)[0, :, 8:24, 8:24].mean((1, 2))
+        assert bands.shape == (BANDS,)
+        peaks.append(int(bands.argmax()))
+    assert peaks == sorted(set(peaks))
+    assert spectrum(torch.rand(2, 3, 128, 128)).shape == (2, BANDS, 32, 32)

@@ -18,6 +18,7 @@ COMPONENTS = {
     "feature_residual": ("Feature residual", "the same distance in the discriminator's features"),
     "gaussian": ("Healthy reference", "how unusual the features are for this position"),
     "neighbors": ("Nearest healthy", "distance to the most similar healthy patches"),
+    "spectrum": ("Spectrum", "how unusual the amount of fine and coarse detail is for this position"),
 }
 
 COMPONENT_SIDE = 512

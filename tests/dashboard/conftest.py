@@ -14,7 +14,7 @@ import pytest
 from anogan.io.results import ResultsWriter, read_results
 from anogan.scan import Result, Scan
 
-COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors")
+COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors", "spectrum")
 
 
 def phantom(generator: np.random.Generator, size: int) -> np.ndarray:
@@ -112,7 +112,7 @@ def write_evaluation(folder: Path, detector: dict[str, Any], cases: list[dict[st
         "sensitivity_at": {"0.90": [0.85, 0.7, 0.95], "0.95": [0.8, 0.62, 0.92], "0.99": [0.7, 0.5, 0.85]},
         "pixel_auroc": 0.96,
         "aupro": 0.81,
-        "components": {name: area - 0.02 * (5 - index) for index, name in enumerate(COMPONENTS)},
+        "components": {name: area - 0.02 * (6 - index) for index, name in enumerate(COMPONENTS)},
         "operating_point": {
             "threshold": detector["threshold"],
             "false_alarm_rate": 0.05,
