@@ -161,7 +161,7 @@ class Reference:
 
     @classmethod
     def fit(cls, features: list[Tensor], images: Tensor, side: int, bank_size: int, seed: int) -> Reference:
-        """Fit to healthy images, (N, C, S, S), and their features, (N, C_l, S_l, S_l) per level, on a grid of `side`."""
+        """Fit to healthy images, (N, C, S, S), and their features per level, (N, C_l, S_l, S_l)."""
         projection = make_projection(features, seed)
         embedded = embed(features, side, projection)
         bank = PatchBank.fit(embedded, bank_size, seed)

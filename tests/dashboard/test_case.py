@@ -37,11 +37,11 @@ def test_the_case_shows_its_pictures_its_scale_and_its_components(run: Path, cas
     case = next(case for case in cases_of(run) if case["flagged"])
     app = open_case(case["case"])
     titles = [element.value for element in app.markdown]
-    for title in ("Image", "Heat map", "Healthy counterpart", "Discriminator", "Nearest healthy"):
+    for title in ("Image", "Heat map", "Healthy counterpart", "Discriminator", "Nearest healthy", "Spectrum"):
         assert f"**{title}**" in titles
     alts = [image.proto.imgs[0].alt for image in app.image]
     assert alts[0] == "Color scale from 0.0 to 6.0 healthy standard deviations"
-    assert len(alts) == 1 + 3 + 5
+    assert len(alts) == 1 + 3 + 6
     assert all(alts)
 
 
