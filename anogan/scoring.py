@@ -94,12 +94,13 @@ class Fusion:
 
         Notes
         -----
-        The discriminator was taught local fakes, so on local fakes it looks better than it is; the healthy reference
-        was not, and is two-sided. So the weights are not those that do best on the fakes: of the mixtures of
-        discriminator and reference (its three parts alike), from the discriminator alone to half and half, the
-        one with the largest share of the reference is taken whose mean AUROC over the kinds of fake is within `COST`,
-        or within one standard error, of the best (the one-standard-error rule: Breiman et al., Classification and
-        Regression Trees, 1984, section 3.4.3). A residual enters only where it raises that AUROC by more than its
+        The discriminator was taught local fakes, so on local fakes it looks better than it is. The second opinion (the
+        residual in features, and the three parts of the healthy reference, all alike) was not taught them, and is
+        two-sided. So the weights are not those that do best on the fakes: of the mixtures of the two, from the
+        discriminator alone to half and half, the one with the largest share of the second opinion is taken whose mean
+        AUROC over the kinds of fake is within `COST`, or within one standard error, of the best (the
+        one-standard-error rule: Breiman et al., Classification and Regression Trees, 1984, section 3.4.3). The
+        residual in pixels, which mostly measures texture, enters only where it raises that AUROC by more than its
         standard error. No abnormal image is involved.
         """
         count = healthy.shape[1]
@@ -117,18 +118,17 @@ class Fusion:
             return torch.stack([_wins(normal, scores) for scores in odd]).mean(0)
 
         alone = dict(zip(COMPONENTS, torch.eye(count), strict=True))
-        reference = (alone["gaussian"] + alone["neighbors"] + alone["spectrum"]) / 3
-        mixtures = [torch.lerp(alone["discriminator"], reference, share) for share in REFERENCE_SHARES]
+        second = torch.stack([alone[name] for name in SECOND_OPINION]).mean(0)
+        mixtures = [torch.lerp(alone["discriminator"], second, share) for share in SHARES]
         won = [wins(weights) for weights in mixtures]
         best = max(won, key=lambda table: float(table.mean()))
         within = [float((best - table).mean()) <= max(COST, _standard_error(best - table)) for table in won]
         chosen = max(index for index, good in enumerate(within) if good)
         weights, table = mixtures[chosen], won[chosen]
-        for name in ("residual", "feature_residual"):
-            mixed = torch.lerp(weights, alone[name], RESIDUAL_SHARE)
-            gain = wins(mixed) - table
-            if float(gain.mean()) > _standard_error(gain):
-                weights, table = mixed, table + gain
+        mixed = torch.lerp(weights, alone["residual"], RESIDUAL_SHARE)
+        gain = wins(mixed) - table
+        if float(gain.mean()) > _standard_error(gain):
+            weights = mixed
         return cls(center, offset, scale, weights, top)
 
     def standardize(self, maps: Tensor) -> Tensor:
@@ -157,8 +157,9 @@ class Fusion:
 
 
 CENTER_SMOOTHING = 1 / 16  # of the side: the healthy mean at a place is also that of its neighborhood
-REFERENCE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-COST = 0.01  # in AUROC on local fakes: what a second, two-sided opinion may cost
+SECOND_OPINION = ("feature_residual", "gaussian", "neighbors", "spectrum")
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the second opinion
+COST = 0.005  # in AUROC on local fakes: what a second, two-sided opinion may cost
 RESIDUAL_SHARE = 0.15
 RESAMPLES = 500
 
