@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,6 +56,7 @@ ABLATIONS = {
     "with half the width": ["network.width=24"],
     "with the settings of before: 900 steps of 32": ["training.steps=900", "training.batch=32"],
 }
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 REPLICATES = 1000
 LEAST_MM = 6.0
 
@@ -64,7 +66,7 @@ def load(name: str, seed: int) -> Dataset:
 
 
 def place(name: str, seed: int, method: str) -> Path:
-    return RESULTS / name / f"{method.replace(',', '').replace(' ', '-').lower()}-{seed}.json"
+    return RESULTS / name / f"{NOT_IN_NAMES.sub('-', method).lower()}-{seed}.json"
 
 
 def write(data: Dataset, seed: int, method: str, scores: np.ndarray, figures: dict[str, Any]) -> None:
