@@ -9,6 +9,8 @@ PROFILE ?= brain-mri
 DATA    ?= data/phantom
 RUN     ?= runs/$(if $(filter data/phantom+brain-mri,$(DATA)+$(PROFILE)),demo,$(notdir $(DATA))-$(PROFILE))
 PORT    ?= 8501
+# A demo should not take longer than a coffee.
+SHORTER  = $(if $(filter runs/demo,$(RUN)),--set training.steps=1500)
 TORCH   ?= torch==2.13.0
 PYTHON  ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13,$(shell \
              $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
@@ -22,7 +24,7 @@ TOOLS  = .venv/bin/python -m
 # Every stage is skipped when its result is there. `train --resume` goes on after a kill, or starts.
 demo: .venv/installed
 	@if [ "$(DATA)" = data/phantom ] && [ ! -e data/phantom/manifest.csv ]; then $(ANOGAN) synth data/phantom; fi
-	@[ -e "$(RUN)/detector.safetensors" ] || $(ANOGAN) train "$(DATA)" --profile "$(PROFILE)" --run "$(RUN)" --resume
+	@[ -e "$(RUN)/detector.safetensors" ] || $(ANOGAN) train "$(DATA)" --profile "$(PROFILE)" --run "$(RUN)" $(SHORTER) --resume
 	@[ -e "$(RUN)/results/evaluation.json" ] || { \
 		$(ANOGAN) calibrate "$(RUN)" "$(DATA)" && $(ANOGAN) evaluate "$(RUN)" "$(DATA)"; }
 	@$(ANOGAN) dashboard "$(RUN)" --port $(PORT)
