@@ -324,7 +324,9 @@ def summary() -> str:
     sets = {name: methods for name, methods in finished().items() if PRODUCT in methods}
 
     def spread(values: list[float]) -> str:
-        return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" if values else ""
+        if len(values) < 2:
+            return "".join(f"{value:.3f}" for value in values)
+        return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
     lines = ["| image AUROC | " + " | ".join(sets) + " |", "|---|" + "---|" * len(sets)]
     for title, method in SUMMARY.items():
