@@ -146,9 +146,8 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor) -> Judgment:
         levels = self.trunk(x)  # x: (N, C, S, S)
         expanded = self._expand(levels, STAGES - 1)
-        pixels = F.pixel_shuffle(self.pixel_head(F.leaky_relu(expanded[-1], SLOPE)), self.stride).squeeze(
-            1
-        )  # (N, S, S)
+        logits = self.pixel_head(F.leaky_relu(expanded[-1], SLOPE))  # (N, stride^2, G, G)
+        pixels = F.pixel_shuffle(logits, self.stride).squeeze(1)  # (N, S, S)
         return Judgment(self._image_logit(levels), pixels, levels[:-1] + expanded[:FEATURE_STAGES])
 
 
@@ -168,7 +167,7 @@ class Generator(nn.Module):
         self.output = _init(nn.Conv2d(DRAWN, channels, 3, padding=1), 1.0)
 
     def forward(self, z: Tensor) -> Tensor:
-        hidden = self.project(z).unflatten(1, (-1, self.side, self.side))  # (N, 4w, S/16, S/16)
+        hidden = self.project(z).unflatten(1, (-1, self.side, self.side))  # (N, 4w, G/8, G/8)
         for index, stage in enumerate(self.stages):
             hidden = stage(hidden)
             if index < STAGES - 1:

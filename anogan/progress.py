@@ -67,7 +67,7 @@ SIGNALS: dict[str, dict[str, Signal]] = {
         "inversion gap": Signal(-1, 0.1),
     },
 }
-# What the best snapshot of a phase is the best in, and the networks that are taken from it.
+# What the best snapshot of a phase is the best in.
 CRITERION = {"adversarial": "AUROC on unseen kinds of fakes", "encoder": "inversion error, held-out"}
 
 
@@ -89,7 +89,7 @@ class Progress:
     Parameters
     ----------
     train, holdout
-        Healthy images, (N, C, S, S) and (M, C, S, S) in [-1, 1]; the first 128 of each are used.
+        Healthy images, (N, C, S, S) and (M, C, S, S) in [-1, 1]; at most `IMAGES` of each are used.
     config
         The profile.
     """

@@ -135,7 +135,7 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
 
     started = time.monotonic()
     # The run folder lets a killed training go on, and `--again` fit and score without training once more.
-    folder = RUNS / data.name / f"{method.split(':')[0].replace(' ', '-')}-{seed}"
+    folder = RUNS / data.name / place(data.name, seed, method).stem
     detector = Detector.train_images(train[rest], train[held], config, run=folder, resume=True, callback=show)
     fitted = round(time.monotonic() - started)
     state = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
@@ -152,8 +152,9 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
     figures["progress"] = {phase: {k: found[k] for k in ("word", "steps", "best")} for phase, found in progress.items()}
     figures["last reading"] = progress["adversarial"]["readings"][-1]
     figures |= operating_point(data, seed, detector, scores)
-    if lesion_sizes(data).any():
-        rows = (data.labels == 0) | (lesion_sizes(data) >= LEAST_MM)
+    sizes = lesion_sizes(data)
+    if sizes.any():
+        rows = (data.labels == 0) | (sizes >= LEAST_MM)
         subjects = [name for name, kept in zip(data.subjects, rows, strict=True) if kept]
         at = metrics.sensitivity_at_specificity(data.labels[rows], scores[rows], 0.95, subjects)
         figures[f"sensitivity at 95 % specificity, lesions from {LEAST_MM:g} mm"] = at
