@@ -125,7 +125,9 @@ class InversionConfig(_Section):
 class ScoringConfig(_Section):
     """From component maps to one number."""
 
-    top: float = Field(0.01, gt=0, le=1, description="share of the fused map whose mean is the image score")
+    top: float = Field(
+        0.01, gt=0, le=1, description="share of the fused map whose mean is the focal part of the image score"
+    )
     bank: int = Field(3000, ge=10, description="patches kept in the coreset of healthy features")
 
 

@@ -35,6 +35,14 @@ class Item:
     mask: Path | None = None
 
 
+def draw_subjects(subjects: Sequence[str], fraction: float, seed: int) -> np.ndarray:
+    """Return which images belong to a drawn share of the subjects, (N,): at least to one subject, never to all."""
+    names = np.array(subjects)
+    distinct = np.unique(names)
+    count = min(max(round(fraction * len(distinct)), 1), len(distinct) - 1)
+    return np.isin(names, np.random.default_rng(seed).permutation(distinct)[:count])
+
+
 @dataclass(frozen=True)
 class ScanSet(Sequence[Item]):
     """Images that belong together. Nothing is read before it is asked for."""
@@ -91,16 +99,10 @@ class ScanSet(Sequence[Item]):
         """
         if not 0 < fraction < 1:
             raise ValueError(f"{self.name}: expected a fraction in (0, 1), got {fraction}")
-        subjects = sorted(set(self.subjects))
-        if len(subjects) < 2:
-            raise ValueError(f"{self.name}: has {len(subjects)} subjects; to split it, at least 2 are needed")
-        count = min(max(round(fraction * len(subjects)), 1), len(subjects) - 1)
-        chosen = set(np.random.default_rng(seed).permutation(subjects)[:count].tolist())
-        inside = [item.subject in chosen for item in self.items]
-        return (
-            self.subset(index for index, is_in in enumerate(inside) if not is_in),
-            self.subset(index for index, is_in in enumerate(inside) if is_in),
-        )
+        if len(set(self.subjects)) < 2:
+            raise ValueError(f"{self.name}: has {len(set(self.subjects))} subjects; to split it, at least 2 are needed")
+        inside = draw_subjects(self.subjects, fraction, seed)
+        return self.subset(np.flatnonzero(~inside).tolist()), self.subset(np.flatnonzero(inside).tolist())
 
     def load(
         self, config: InputConfig, progress: Callable[[int, int], None] | None = None

@@ -31,7 +31,7 @@ from anogan.scan import Result, Scan
 from anogan.scoring import COMPONENTS, Fusion, Maps, top_mean
 from anogan.training import Callback, TrainingEvent
 
-FORMAT = 3
+FORMAT = 4
 REFERENCE_IMAGES = 1500  # enough for a Gaussian of 64 dimensions at every place; more only cost memory
 RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
 
@@ -146,7 +146,9 @@ class Detector:
         kinds = [*LOCAL, *DIFFUSE]
         proxies = [draft._raw(local_fakes(held, config.local_fakes, (kind,))[0]) for kind in kinds]
         fusion = Fusion.fit(healthy, proxies, config.scoring.top)
-        normal, odd = fusion.score(healthy), torch.cat([fusion.score(maps) for maps in proxies])
+        normal, odd = (
+            top_mean(fusion.fuse(fusion.standardize(maps)), fusion.top) for maps in (healthy, torch.cat(proxies))
+        )
         low = float(normal.quantile(0.95))
         high = max(float(odd.median()), low + 3.0)
         weights = dict(zip(COMPONENTS, map(float, fusion.weights), strict=True))
@@ -235,7 +237,7 @@ class Detector:
             raw, reconstruction, spread = self._components(batch)
             components = self.fusion.standardize(raw)
             fused = self.fusion.fuse(components)
-            parts.append((components, fused, top_mean(fused, self.fusion.top), reconstruction))
+            parts.append((components, fused, self.fusion.score(components, fused), reconstruction))
             if spread is not None:
                 spreads.append(spread)
         components, fused, scores, reconstruction = (torch.cat(part) for part in zip(*parts, strict=True))

@@ -12,8 +12,9 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,6 +37,27 @@ def _init(layer: nn.Conv2d | nn.Linear, gain: float = 2**0.5) -> nn.Module:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+class _Bounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(-1, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        outward = (x.abs() > 1) & (x * gradient < 0)  # a step against the gradient would lead further out
+        return gradient.masked_fill(outward, 0)
+
+
+def bounded(x: Tensor) -> Tensor:
+    """Return x clamped to [-1, 1]; outside, only the gradient that leads back in passes (projected descent).
+
+    tanh would be flat there: a generator that loses the game for a while would be stuck. Without a bound it runs off.
+    """
+    return cast(Tensor, _Bounded.apply(x))
 
 
 class ResidualBlock(nn.Module):
@@ -152,7 +174,7 @@ class Discriminator(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latent (N, Z) to image (N, C, S, S), not bounded to [-1, 1]; mirrors the contracting half."""
+    """Latent (N, Z) to image (N, C, S, S) in [-1, 1]; mirrors the contracting half."""
 
     def __init__(self, channels: int, size: int, width: int, latent: int) -> None:
         super().__init__()
@@ -175,8 +197,7 @@ class Generator(nn.Module):
         hidden = self.narrow(F.leaky_relu(hidden, SLOPE))  # (N, 16, G, G): full resolution is dear
         hidden = F.interpolate(hidden, size=(self.size, self.size), mode="bilinear", align_corners=False)
         # The image is drawn at full resolution: sub-pixels side by side leave a checkerboard.
-        # No tanh: a generator that loses the game for a while would be stuck where it is flat.
-        return self.output(F.leaky_relu(hidden, SLOPE))  # (N, C, S, S)
+        return bounded(self.output(F.leaky_relu(hidden, SLOPE)))  # (N, C, S, S)
 
 
 class Encoder(nn.Module):

@@ -266,9 +266,10 @@ def should_stop(readings: Sequence[Reading], phase: str) -> bool:
     It is when two verdicts in a row say degrading, or five in a row do not say improving while the figure that the
     best snapshot is chosen by does not improve either.
     """
-    verdicts = [judge(readings[:count], phase).word for count in range(EARLIEST, len(readings) + 1)]
+    first = max(EARLIEST, len(readings) - STAGNATING + 1)
+    verdicts = [judge(readings[:count], phase).word for count in range(first, len(readings) + 1)]
     if len(verdicts) >= DEGRADING and all(word == "degrading" for word in verdicts[-DEGRADING:]):
         return True
     name = CRITERION[phase]
     flat = trend([reading[name] for reading in readings[-WINDOW:]], SIGNALS[phase][name]) <= 0
-    return flat and len(verdicts) >= STAGNATING and "improving" not in verdicts[-STAGNATING:]
+    return flat and len(verdicts) == STAGNATING and "improving" not in verdicts

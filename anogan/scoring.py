@@ -1,13 +1,15 @@
 """From component maps to one map and one number.
 
 Every component speaks its own units; each is standardized on held-out healthy images, so that 0 is the healthy mean
-and 1 a healthy standard deviation. The fused map is their weighted sum; the image score is the mean of its top 1 %.
+and 1 a healthy standard deviation. The fused map is their weighted sum. An image is as odd as the odder of two things,
+again in healthy standard deviations: the mean of the fused map's top 1 % (something focal) and the mean of the
+discriminator's whole map (something diffuse, such as haze, that is nowhere striking).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,7 +37,7 @@ class Maps:
     fused
         (N, S, S)
     scores
-        (N,)
+        (N,) in healthy standard deviations of the score.
     reconstruction
         (N, C, S, S) about in [-1, 1].
     spread
@@ -61,23 +63,26 @@ class Fusion:
         (K,), healthy mean and standard deviation of each component's own image score.
     weights
         (K,), not negative, sum 1.
+    level, spread
+        (2,), healthy mean and standard deviation of the focal and the diffuse score.
     top
-        Share of the map whose mean is the image score.
+        Share of the fused map whose mean is the focal score.
     """
 
     center: Tensor
     offset: Tensor
     scale: Tensor
     weights: Tensor
+    level: Tensor
+    spread: Tensor
     top: float
 
     @classmethod
     def even(cls, size: int) -> Fusion:
         """Return the fusion before any fit: nothing is standardized, all components weigh the same."""
         count = len(COMPONENTS)
-        return cls(
-            torch.zeros(count, size, size), torch.zeros(count), torch.ones(count), torch.full((count,), 1 / count), 1.0
-        )
+        zeros, ones = torch.zeros(count), torch.ones(count)
+        return cls(torch.zeros(count, size, size), zeros, ones, ones / count, zeros[:2], ones[:2], 1.0)
 
     @classmethod
     def fit(cls, healthy: Tensor, fakes: list[Tensor], top: float) -> Fusion:
@@ -90,7 +95,7 @@ class Fusion:
         fakes
             The same of local fakes, one tensor per kind of fake.
         top
-            Share of the map whose mean is the image score.
+            Share of the fused map whose mean is the focal score.
 
         Notes
         -----
@@ -104,10 +109,10 @@ class Fusion:
         standard error. No abnormal image is involved.
         """
         count = healthy.shape[1]
-        center = gaussian_blur(healthy.mean(0), CENTER_SMOOTHING * healthy.shape[-1])
+        center = _healthy_mean(healthy)
         scores = torch.stack([top_mean(healthy[:, k] - center[k], top) for k in range(count)])  # (K, N)
-        offset, scale = scores.mean(1), scores.std(1).clamp_min(1e-6)
-        fusion = cls(center, offset, scale, torch.full((count,), 1 / count), top)
+        offset, scale = scores.mean(1), scores.std(1).clamp_min(LEAST_SPREAD)
+        fusion = replace(cls.even(healthy.shape[-1]), center=center, offset=offset, scale=scale, top=top)
         standardized = fusion.standardize(healthy)
         standardized_fakes = [fusion.standardize(maps) for maps in fakes]
 
@@ -129,7 +134,14 @@ class Fusion:
         gain = wins(mixed) - table
         if float(gain.mean()) > _standard_error(gain):
             weights = mixed
-        return cls(center, offset, scale, weights, top)
+        return fusion.weigh(weights, healthy)
+
+    def weigh(self, weights: Tensor, healthy: Tensor) -> Fusion:
+        """Return this fusion with other weights, its scores standardized on the raw maps of healthy images."""
+        standardized = self.standardize(healthy)
+        weighed = replace(self, weights=weights)
+        parts = weighed._parts(standardized, weighed.fuse(standardized))
+        return replace(weighed, level=parts.mean(0), spread=parts.std(0).clamp_min(LEAST_SPREAD))
 
     def standardize(self, maps: Tensor) -> Tensor:
         """Return maps in healthy standard deviations of their image score, (N, K, S, S)."""
@@ -139,29 +151,49 @@ class Fusion:
         """Return the weighted sum of standardized maps, (N, S, S)."""
         return torch.einsum("nkhw,k->nhw", standardized, self.weights)
 
-    def score(self, maps: Tensor) -> Tensor:
-        """Return the image scores of raw component maps, (N, K, S, S) -> (N,)."""
-        return top_mean(self.fuse(self.standardize(maps)), self.top)
+    def score(self, standardized: Tensor, fused: Tensor) -> Tensor:
+        """Return the image scores, (N,), of standardized maps, (N, K, S, S), and their sum, (N, S, S)."""
+        parts = (self._parts(standardized, fused) - self.level) / self.spread
+        # The diffuse part is the discriminator's: where it has no weight, it has no say.
+        return parts.amax(1) if self.weights[0] > 0 else parts[:, 0]
+
+    def _parts(self, standardized: Tensor, fused: Tensor) -> Tensor:
+        """Return the focal and the diffuse score, not standardized, (N, 2)."""
+        return torch.stack([top_mean(fused, self.top), standardized[:, 0].mean((1, 2))], dim=1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what `from_tensors` needs beside `top`."""
-        return {f"fusion.{name}": getattr(self, name) for name in ("center", "offset", "scale", "weights")}
+        return {f"fusion.{name}": getattr(self, name) for name in TENSORS}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], top: float) -> Fusion:
         """Rebuild it; KeyError when a tensor is missing."""
-        center, offset, scale, weights = (
-            tensors[f"fusion.{name}"] for name in ("center", "offset", "scale", "weights")
-        )
-        return cls(center, offset, scale, weights, top)
+        return cls(**{name: tensors[f"fusion.{name}"] for name in TENSORS}, top=top)
 
 
+TENSORS = ("center", "offset", "scale", "weights", "level", "spread")
+LEAST_SPREAD = 1e-6
 CENTER_SMOOTHING = 1 / 16  # of the side: the healthy mean at a place is also that of its neighborhood
 SECOND_OPINION = ("feature_residual", "gaussian", "neighbors", "spectrum")
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the second opinion
 COST = 0.005  # in AUROC on local fakes: what a second, two-sided opinion may cost
 RESIDUAL_SHARE = 0.15
 RESAMPLES = 500
+
+
+def _healthy_mean(healthy: Tensor) -> Tensor:
+    """Return the healthy mean of each component at each place, (K, S, S), as far as the images can tell places apart.
+
+    Empirical Bayes (Efron and Morris, Journal of the American Statistical Association 1973): the map of means is drawn
+    towards its average by the share of its variance over the places that is due to there being few images.
+    """
+    smooth = gaussian_blur(healthy, CENTER_SMOOTHING * healthy.shape[-1])  # (N, K, S, S)
+    center = smooth.mean(0)
+    average = center.mean((1, 2), keepdim=True)
+    level = smooth.mean((2, 3), keepdim=True)  # an image that is odd everywhere says nothing about places
+    noise = (smooth - level).var(0).mean((1, 2), keepdim=True) / len(healthy)
+    kept = (1 - noise / (center.var((1, 2), keepdim=True) + 1e-12)).clamp(0, 1)
+    return average + kept * (center - average)
 
 
 def _wins(normal: Tensor, odd: Tensor) -> Tensor:

@@ -31,12 +31,14 @@ from peers import PEERS
 from sklearn.metrics import roc_auc_score
 
 import anogan
-from anogan import metrics
+from anogan import checkpoint, metrics
 from anogan.config import InputConfig
+from anogan.dataset import draw_subjects
 from anogan.detector import Detector
 from anogan.inversion import residual_maps
+from anogan.progress import Verdict
 from anogan.scoring import COMPONENTS, top_mean
-from anogan.training import TrainingEvent
+from anogan.training import Trainer, TrainingEvent
 from anogan.transforms import mask_to_network
 
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
@@ -109,25 +111,21 @@ def lesion_sizes(data: Dataset) -> np.ndarray:
     return sizes
 
 
-def split_by_subject(subjects: list[str], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of two groups that share no subject; the second holds about `share` of the images."""
-    names = np.array(subjects)
-    order = np.random.default_rng(seed).permutation(np.unique(names))
-    part, counted = [], 0
-    for name in order:
-        if counted >= share * len(names):
-            break
-        part.append(name)
-        counted += int((names == name).sum())
-    inside = np.isin(names, part)
-    return np.flatnonzero(~inside), np.flatnonzero(inside)
+class Watched(Trainer):
+    """Keeps the averaged discriminator of every snapshot of the first phase; `stopping.py` judges them."""
+
+    def _snapshot(self, phase: str, step: int) -> tuple[Path | None, Verdict]:
+        if phase == "adversarial" and self.folder is not None:
+            kept = checkpoint.pack("discriminator", self.averaged["discriminator"].module)
+            checkpoint.write_tensors(self.folder.path.parent / "watched" / f"{step:06d}.safetensors", kept)
+        return super()._snapshot(phase, step)
 
 
 def measure_product(data: Dataset, seed: int, settings: list[str], method: str) -> None:
     """Train, score, and write the product's figures and those of each of its parts."""
     config = anogan.load_config(data.profile, [f"training.seed={seed}", *data.settings, *settings])
     train, test = on_grid(data.train, config.input), on_grid(data.test, config.input)
-    rest, held = split_by_subject(data.train_subjects, config.training.holdout, seed)
+    held = draw_subjects(data.train_subjects, config.training.holdout, seed)
 
     def show(event: TrainingEvent) -> None:
         if event.verdict is not None:
@@ -136,7 +134,8 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
     started = time.monotonic()
     # The run folder lets a killed training go on, and `--again` fit and score without training once more.
     folder = RUNS / data.name / place(data.name, seed, method).stem
-    detector = Detector.train_images(train[rest], train[held], config, run=folder, resume=True, callback=show)
+    networks = Watched(train[~held], train[held], config, folder, show).run(resume=True)
+    detector = Detector.fit(networks, train[~held], train[held], config)
     fitted = round(time.monotonic() - started)
     state = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
     progress = json.loads((folder / "training" / "progress.json").read_text(encoding="utf-8"))
@@ -162,14 +161,18 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
     if settings:
         return
 
+    weights, healthy = detector.fusion.weights, detector._raw(train[held])
     for k, name in enumerate(COMPONENTS):
         own = maps.components[:, k]
         part = top_mean(own, config.scoring.top).numpy()
         write(data, seed, f"component: {name}", part, pixel_figures(data, own.numpy()))
-        if 0 < (weight := detector.fusion.weights[k]) < 1:
-            fused = (maps.fused - weight * own) / (1 - weight)
-            image_scores = top_mean(fused, config.scoring.top).numpy()
+        if 0 < weights[k] < 1:
+            others = torch.where(torch.arange(len(weights)) == k, 0, weights)
+            fusion = detector.fusion.weigh(others / others.sum(), healthy)
+            fused = fusion.fuse(maps.components)
+            image_scores = fusion.score(maps.components, fused).numpy()
             write(data, seed, f"minus: {name}", image_scores, pixel_figures(data, fused.numpy()))
+    write(data, seed, "minus: diffuse score", top_mean(maps.fused, config.scoring.top).numpy(), {})
     with torch.no_grad():
         pairs = zip(test.split(64), maps.reconstruction.split(64), strict=True)
         residuals = [torch.stack(residual_maps(x, back, detector.networks.discriminator)) for x, back in pairs]
@@ -191,11 +194,9 @@ def operating_point(data: Dataset, seed: int, detector: Detector, scores: np.nda
     if data.calibration:
         healthy_scores = detector.maps(on_grid(data.calibration, detector.config.input)).scores.numpy()
     else:
-        healthy = np.flatnonzero(data.labels == 0)
-        counted, calibrating = split_by_subject([data.subjects[row] for row in healthy], 0.75, seed)
-        healthy_scores = scores[healthy[calibrating]]
-        untouched = np.zeros(len(scores), bool)
-        untouched[healthy[counted]] = True
+        calibrating = untouched.copy()
+        calibrating[untouched] = draw_subjects(np.array(data.subjects)[untouched].tolist(), 0.75, seed)
+        healthy_scores, untouched = scores[calibrating], untouched & ~calibrating
     try:
         calibration = detector.calibrate_scores(healthy_scores, rate).calibration
     except ValueError as error:

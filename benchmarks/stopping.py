@@ -1,71 +1,53 @@
 """When to stop, and which snapshot to keep: what `anogan.progress` chose, beside what the test labels say.
 
+    python benchmarks/accuracy.py --methods anogan  # trains, and keeps the discriminator of every snapshot
     python benchmarks/stopping.py                   # malaria, pneumonia and busi, three seeds, then the table
     python benchmarks/stopping.py --data busi --seeds 0
 
-The training goes on for twice the profile's steps whatever the verdict is. At every snapshot the whole detector is
-fitted and scored on test images that only this table sees. Four choices are compared: the snapshot of `anogan.progress`
+With every snapshot's discriminator the whole detector is fitted again (generator and encoder are those of the finished
+run) and scored on test images that only this table sees. Four choices are compared: the snapshot of `anogan.progress`
 (taken when it would have stopped), the last one, the one with the lowest KID, and the best one, which nobody can know.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from accuracy import split_by_subject
-from datasets import DATASETS, ROOT, Dataset, on_grid
+from accuracy import PRODUCT, RUNS, place
+from datasets import DATASETS, ROOT, on_grid
 
 import anogan
-from anogan import metrics, progress
+from anogan import checkpoint, metrics, progress
+from anogan.dataset import draw_subjects
 from anogan.detector import Detector
-from anogan.networks import Networks
-from anogan.progress import Reading, Verdict
-from anogan.training import Trainer
+from anogan.progress import Reading
+from anogan.training import train
 
 RESULTS = ROOT / "benchmarks" / "results" / "stopping"
 SETS = ("malaria", "pneumonia", "busi")
 PHASE = "adversarial"
 
 
-class Watched(Trainer):
-    """Scores the test images at every snapshot of the first phase, and never stops early."""
-
-    test: torch.Tensor
-    data: Dataset
-    truth: list[float]
-
-    def _snapshot(self, phase: str, step: int) -> tuple[Path | None, Verdict]:
-        if phase == PHASE:
-            networks = {name: copy.deepcopy(averaged.module) for name, averaged in self.averaged.items()}
-            detector = Detector.fit(Networks(**networks), self.train, self.holdout, self.config)
-            scores = detector.maps(self.test).scores.numpy()
-            self.truth.append(metrics.auroc(self.data.labels, scores).value)
-            print(f"{self.data.name}: step {step}, AUROC {self.truth[-1]:.4f}", flush=True)
-        total = self.totals[phase]
-        found = super()._snapshot(phase, step)
-        if step < total:
-            self.totals[phase] = total
-        return found
-
-
 def measure(name: str, seed: int) -> dict[str, Any]:
     data = DATASETS[name](seed)
-    steps = 2 * anogan.load_config(data.profile).training.steps
-    overrides = [f"training.seed={seed}", f"training.steps={steps}", "training.encoder_steps=1", *data.settings]
-    config = anogan.load_config(data.profile, overrides)
-    train = on_grid(data.train, config.input)
-    rest, held = split_by_subject(data.train_subjects, config.training.holdout, seed)
-    trainer = Watched(train[rest], train[held], config, None, None)
-    trainer.data, trainer.test, trainer.truth = data, on_grid(data.test, config.input), []
-    trainer.run(resume=False)
-    readings = trainer.readings[PHASE]
-    return {"data": name, "seed": seed, "auroc": trainer.truth, "readings": readings}
+    folder = RUNS / name / place(name, seed, PRODUCT).stem
+    if not (folder / "watched").is_dir():
+        raise SystemExit(f"{folder}: not trained yet; run accuracy.py --methods anogan first")
+    config = anogan.load_config(data.profile, [f"training.seed={seed}", *data.settings])
+    images, test = on_grid(data.train, config.input), on_grid(data.test, config.input)
+    held = draw_subjects(data.train_subjects, config.training.holdout, seed)
+    networks = train(images[~held], images[held], config, run=folder, resume=True)
+    truth = []
+    for path in sorted((folder / "watched").glob("*.safetensors")):
+        checkpoint.unpack("discriminator", checkpoint.read_tensors(path), networks.discriminator, path)
+        detector = Detector.fit(networks, images[~held], images[held], config)
+        truth.append(metrics.auroc(data.labels, detector.maps(test).scores.numpy()).value)
+        print(f"{name} {seed}: step {int(path.stem)}, AUROC {truth[-1]:.4f}", flush=True)
+    readings = checkpoint.read_json(folder / "training" / "progress.json")[PHASE]["readings"]
+    return {"data": name, "seed": seed, "auroc": truth, "readings": readings}
 
 
 def choices(readings: list[Reading], truth: list[float]) -> dict[str, tuple[int, float]]:

@@ -48,13 +48,6 @@ def test_paired_bootstrap(accuracy: Any) -> None:
     assert 0.4 < values[:, 2].mean() < 0.6
 
 
-def test_a_split_by_subject(accuracy: Any) -> None:
-    subjects = [f"subject {row // 5}" for row in range(100)]
-    rest, part = accuracy.split_by_subject(subjects, 0.3, 0)
-    assert len(part) == 30
-    assert {subjects[row] for row in rest}.isdisjoint(subjects[row] for row in part)
-
-
 def test_scores_are_kept_and_read_again(accuracy: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(accuracy, "RESULTS", tmp_path)
     data = SimpleNamespace(name="busi", labels=np.array([0, 0, 1, 1]), subjects=list("abcd"), train=[0] * 7)

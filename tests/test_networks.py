@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from anogan.networks import Discriminator, Encoder, Generator
+from anogan.networks import Discriminator, Encoder, Generator, bounded
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 32), (3, 64), (1, 96), (1, 128), (1, 192), (1, 256), (1, 512)])
@@ -53,11 +53,22 @@ def test_images_of_a_batch_do_not_influence_each_other() -> None:
     torch.testing.assert_close(discriminator(x).pixels[:1], discriminator(x[:1]).pixels)
 
 
+def test_bounded_lets_only_the_way_back_in_pass() -> None:
+    x = torch.tensor([-3.0, -3.0, -0.5, 0.5, 3.0, 3.0], requires_grad=True)
+    y = bounded(x)
+    assert y.tolist() == [-1, -1, -0.5, 0.5, 1, 1]
+    y.backward(torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0]))  # descent goes against it
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, -1, 1, -1, 1, 0]
+
+
 def test_a_generator_far_off_still_has_a_gradient() -> None:
-    """With a bounded output, one that the game drove to black everywhere could never come back."""
+    """With tanh, one that the game drove to black everywhere could never come back."""
     torch.manual_seed(0)
     generator = Generator(1, 32, 8, 5)
     torch.nn.init.constant_(generator.output.bias, -20.0)
-    (generator(torch.randn(4, 5)) - 0.5).abs().mean().backward()
+    images = generator(torch.randn(4, 5))
+    assert (images == -1).all()
+    (images - 0.5).abs().mean().backward()
     assert generator.output.bias.grad is not None
     assert generator.output.bias.grad.abs() > 0.5

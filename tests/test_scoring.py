@@ -1,6 +1,7 @@
 import torch
 
-from anogan.scoring import COMPONENTS, Fusion, _standard_error, top_mean
+from anogan.blur import gaussian_blur
+from anogan.scoring import COMPONENTS, Fusion, _healthy_mean, _standard_error, top_mean
 
 
 def test_top_mean_by_hand() -> None:
@@ -63,3 +64,45 @@ def test_the_standard_error_of_a_table_that_depends_on_one_side_only() -> None:
     by_hand = float(values.std(correction=0)) / 40**0.5  # of the mean of 40 independent values
     assert abs(_standard_error(values.expand(40, 40)) / by_hand - 1) < 0.1
     assert _standard_error(torch.ones(40, 40)) < 1e-6
+
+
+def test_few_images_do_not_tell_places_apart() -> None:
+    """Noise alone gives no map of means; a border that every image has is kept."""
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(40, 1, 32, 32, generator=generator)
+    drawn = gaussian_blur(noise[:4].mean(0), 2.0)
+    assert _healthy_mean(noise[:4]).std() < 0.3 * drawn.std()
+    border = torch.zeros(32, 32)
+    border[:8] = 2.0
+    few, many = (_healthy_mean(noise[:n] + border) for n in (4, 40))
+    assert 1.5 < few[0, 2, 16] - few[0, 28, 16] < many[0, 2, 16] - many[0, 28, 16] + 0.3
+    torch.testing.assert_close(many.mean(), (noise + border).mean(), atol=0.02, rtol=0)
+
+
+def test_an_image_is_as_odd_as_the_odder_of_focal_and_diffuse() -> None:
+    healthy, fakes = make_maps(("discriminator",))
+    fusion = Fusion.fit(healthy, fakes, 0.01)
+    k = COMPONENTS.index("discriminator")
+
+    def scores(maps: torch.Tensor) -> torch.Tensor:
+        standardized = fusion.standardize(maps)
+        return fusion.score(standardized, fusion.fuse(standardized))
+
+    assert abs(float(scores(healthy).mean())) < 0.7  # the larger of two standard scores
+    focal, diffuse = healthy.clone(), healthy.clone()
+    focal[:, k, 4:6, 4:6] += 5
+    diffuse[:, k] += 0.3  # nowhere striking, everywhere there
+    for odd in (focal, diffuse):
+        assert (scores(odd) > scores(healthy).quantile(0.95)).float().mean() > 0.8
+    struck = fusion.fuse(fusion.standardize(diffuse)), fusion.fuse(fusion.standardize(healthy))
+    assert (top_mean(struck[0], 0.01) > top_mean(struck[1], 0.01).quantile(0.95)).float().mean() < 0.8
+
+
+def test_without_the_discriminator_nothing_is_diffuse() -> None:
+    healthy, fakes = make_maps(("discriminator",))
+    others = torch.tensor([float(name == "gaussian") for name in COMPONENTS])
+    fusion = Fusion.fit(healthy, fakes, 0.01).weigh(others, healthy)
+    standardized = fusion.standardize(healthy)
+    scores = fusion.score(standardized, fusion.fuse(standardized))
+    torch.testing.assert_close(scores.mean(), torch.tensor(0.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(scores.std(), torch.tensor(1.0), atol=1e-4, rtol=0)
