@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from anogan import cli
+from anogan.cli.app import sentence
+from anogan.cli.data import synth
 
 HEAVY = ("torch", "numpy", "cv2", "pydicom", "scipy", "sklearn", "streamlit")
 
@@ -64,7 +66,7 @@ def test_the_public_names_all_exist() -> None:
 def test_the_demo_size_is_written_down_once() -> None:
     from anogan.synthetic import write_phantom
 
-    defaults = inspect.signature(write_phantom).parameters, inspect.signature(cli.synth).parameters
+    defaults = inspect.signature(write_phantom).parameters, inspect.signature(synth).parameters
     assert defaults[0]["subjects"].default == defaults[1]["subjects"].default
     assert defaults[0]["seed"].default == defaults[1]["seed"].default
 
@@ -142,8 +144,8 @@ def test_too_few_healthy_images_are_refused_before_anything_is_written(
 
 
 def test_a_system_error_names_its_file() -> None:
-    assert cli._sentence(PermissionError(13, "Permission denied", "x.png")) == "x.png: permission denied"
-    assert cli._sentence(ValueError("two\n  lines")) == "two lines"
+    assert sentence(PermissionError(13, "Permission denied", "x.png")) == "x.png: permission denied"
+    assert sentence(ValueError("two\n  lines")) == "two lines"
 
 
 def test_info_shows_what_the_reader_sees_and_goes_on_past_a_bad_file(anogan, tiny_folder: Path, tmp_path: Path) -> None:

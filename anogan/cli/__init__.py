@@ -1,0 +1,10 @@
+"""The commands: `anogan --help`.
+
+Exit codes: 0 done; 1 the data or the model is at fault, or an image was not scored; 2 wrong usage; 130 interrupted.
+Everything heavy is imported inside the commands, because `anogan --help` must not wait for torch.
+"""
+
+from anogan.cli import data, training, use  # each adds its commands, in this order
+from anogan.cli.app import app, main
+
+__all__ = ["app", "data", "main", "training", "use"]

@@ -1,0 +1,83 @@
+"""What all commands share: the application, its arguments, and how a fault becomes one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from anogan.detector import Detector
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Learn what healthy images look like; then show where a new one differs, and how sure that is.\n\n"
+    "Decision support for research, not a diagnosis.",
+)
+
+Run = Annotated[Path, typer.Argument(help="A run folder, as `anogan train` made it.", show_default=False)]
+Data = Annotated[
+    Path,
+    typer.Argument(help="A folder with healthy/ (and abnormal/, masks/), or with a manifest.csv.", show_default=False),
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a fault of the data or the model becomes one sentence and exit code 1."""
+    try:
+        app(arguments, prog_name="anogan")
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"anogan: {sentence(error)}") from None
+
+
+def sentence(error: ValueError | OSError) -> str:
+    """Return the fault on one line, with its file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from anogan import __version__
+
+        typer.echo(f"anogan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def load_detector(run: Path) -> Detector:
+    """Return the detector of a run folder; ValueError where there is none."""
+    if not run.is_dir():
+        raise ValueError(f"{run}: there is no such run folder; make one with `anogan train`")
+    from anogan.detector import Detector
+
+    return Detector.load(run)
+
+
+def refuse_full(folder: Path, way_out: str) -> None:
+    """Raise ValueError if the folder holds something; `way_out` says what to do then."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder}: exists already; {way_out}")
+
+
+def finish(problems: list[tuple[Path, str]], what: str) -> None:
+    """List the files that failed and leave with exit code 1, if there are any."""
+    for path, reason in problems:
+        # Most reasons name their file already.
+        typer.echo(reason if str(path) in reason else f"{path}: {reason}", err=True)
+    if problems:
+        raise SystemExit(f"anogan: {len(problems)} {'file' if len(problems) == 1 else 'files'} {what}")

@@ -1,0 +1,114 @@
+"""Commands that use a detector."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anogan.cli.app import Data, Run, app, finish, load_detector, sentence
+from anogan.console import Bar, serve
+
+if TYPE_CHECKING:
+    from anogan.scan import Result, Scan
+
+
+@app.command()
+def inspect(
+    run: Run,
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders with images.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the heat maps, results.json and results.csv go. Default: RUN/results."),
+    ] = None,
+) -> None:
+    """Score images, flag the unusual ones and draw where they differ.
+
+    A file that cannot be scored is listed as "not scored", never as normal, and makes the exit code 1.
+    """
+    from anogan.io import find_images, read_scan
+    from anogan.io.results import ResultsWriter
+
+    files = find_images(paths)
+    detector = load_detector(run)
+    results: list[Result] = []
+    problems: list[tuple[Path, str]] = []
+    waiting: deque[tuple[Path, Scan]] = deque()  # read, not yet judged
+
+    with ResultsWriter(out or run / "results", detector.summary()) as writer, Bar("scoring") as bar:
+
+        def scans() -> Iterator[Scan]:
+            for path in files:
+                try:
+                    scan = read_scan(path)
+                except (ValueError, OSError) as error:
+                    problems.append((path, sentence(error)))
+                    writer.add_failure(path, sentence(error))
+                    continue
+                waiting.append((path, scan))
+                yield scan
+
+        for result in detector.inspect_many(scans()):
+            path, scan = waiting.popleft()
+            writer.add(scan, result)
+            results.append(result)
+            if result.status != "scored":
+                problems.append((path, result.reason))
+            bar(len(results) + len(problems), len(files))
+
+    _print_results([result for result in results if result.status == "scored"])
+    typer.echo(f"heat maps, results.json and results.csv are in {out or run / 'results'}")
+    finish(problems, "not scored")
+
+
+def _print_results(results: list[Result], most: int = 20) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("image", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
+    for result in sorted(results, key=lambda result: -result.score)[:most]:
+        p_value = "-" if result.p_value is None else f"{result.p_value:.3f}"
+        verdict = {None: "not calibrated", True: "flagged", False: "not flagged"}[result.flagged]
+        table.add_row(result.source, f"{result.score:.3f}", p_value, verdict)
+    console = Console()
+    if results:
+        console.print(table)
+    if len(results) > most:
+        console.print(f"and {len(results) - most} more in results.csv")
+    flagged = sum(bool(result.flagged) for result in results)
+    console.print(f"{len(results)} scored, {flagged} flagged", highlight=False)
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where evaluation.json and the scored cases go. Default: RUN/results."),
+    ] = None,
+) -> None:
+    """Score a labeled data set and tell how good the detector is on it."""
+    detector = load_detector(run)
+    from anogan import evaluation
+    from anogan.dataset import open_dataset
+
+    with Bar("scoring") as bar:
+        report = evaluation.evaluate(
+            detector, open_dataset(data, detector.config).test, out=out or run / "results", progress=bar
+        )
+    typer.echo(str(report))
+
+
+@app.command()
+def dashboard(
+    run: Run,
+    port: Annotated[int, typer.Option(help="Port on this machine; the next free one if it is taken.")] = 8501,
+) -> None:
+    """Open the work list, the heat maps and the evaluation in a browser."""
+    if not (run / "profile.toml").is_file():  # a training that still runs can be watched
+        raise ValueError(f"{run}: not a run folder; make one with `anogan train`")
+    raise SystemExit(serve(run, port))
