@@ -226,12 +226,12 @@ def trend(values: Sequence[float], signal: Signal) -> int:
 def best_step(readings: Sequence[Reading], phase: str) -> int:
     """Return the step of the best snapshot.
 
-    In the first phase it is the latest of those about as good as the best: within 0.1 / sqrt(held-out images), which is
-    roughly the standard error of the difference of two snapshots.
+    In the first phase it is the latest of those that are not worse than the best for certain: within
+    0.25 / sqrt(held-out images), roughly two standard errors of the difference of two snapshots.
     """
     name = CRITERION[phase]
     values = [SIGNALS[phase][name].better * reading[name] for reading in readings]
-    least = max(values) - (0.1 / readings[-1].get(HELD, IMAGES) ** 0.5 if phase == "adversarial" else 0.0)
+    least = max(values) - (0.25 / readings[-1].get(HELD, IMAGES) ** 0.5 if phase == "adversarial" else 0.0)
     return max(int(reading["step"]) for reading, value in zip(readings, values, strict=True) if value >= least)
 
 
