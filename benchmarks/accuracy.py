@@ -238,25 +238,26 @@ def finished() -> dict[str, dict[str, dict[int, dict[str, Any]]]]:
 
 
 def resampled(sets: dict[int, Dataset], methods: list[dict[int, dict[str, Any]]]) -> np.ndarray:
-    """Return bootstrap replicates of each method's AUROC, mean over the seeds, (REPLICATES, methods).
+    """Return bootstrap replicates of each method's AUROC at each seed, (REPLICATES, methods, seeds), NaN where not run.
 
     Subjects are drawn; a subject that several seeds test is drawn for all of them alike, and so for all methods: the
-    differences of columns are paired.
+    differences of methods are paired.
     """
     names = sorted({subject for data in sets.values() for subject in data.subjects})
     index = {name: k for k, name in enumerate(names)}
     generator = np.random.default_rng(0)
-    values = np.zeros((REPLICATES, len(methods)))
+    values = np.full((REPLICATES, len(methods), len(sets)), np.nan)
     rows = {seed: np.array([index[name] for name in data.subjects]) for seed, data in sets.items()}
     for replicate in range(REPLICATES):
         weights = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
-        for seed, data in sets.items():
+        for column, (seed, data) in enumerate(sets.items()):
             own = weights[rows[seed]]
             kept = own > 0
             for k, runs in enumerate(methods):
-                scores = np.asarray(runs[seed]["scores"])[kept]
-                values[replicate, k] += roc_auc_score(data.labels[kept], scores, sample_weight=own[kept])
-    return values / len(sets)
+                if seed in runs:
+                    scores = np.asarray(runs[seed]["scores"])[kept]
+                    values[replicate, k, column] = roc_auc_score(data.labels[kept], scores, sample_weight=own[kept])
+    return values
 
 
 def table() -> str:
@@ -268,8 +269,10 @@ def table() -> str:
             continue
         seeds = sorted(product)
         sets = {seed: load(name, seed) for seed in seeds}
-        compared = {method: runs for method, runs in methods.items() if set(seeds) <= runs.keys()}
-        ordered = sorted(compared, key=lambda m: -np.mean([compared[m][seed]["auroc"][0] for seed in seeds]))
+        # A method that was run with fewer seeds is compared with the product of those seeds.
+        compared = {m: {seed: runs[seed] for seed in seeds if seed in runs} for m, runs in methods.items()}
+        compared = {method: runs for method, runs in compared.items() if runs}
+        ordered = sorted(compared, key=lambda m: -np.mean([run["auroc"][0] for run in compared[m].values()]))
         replicates = resampled(sets, [compared[method] for method in ordered])
         own = replicates[:, ordered.index(PRODUCT)]
         lines += [
@@ -278,11 +281,11 @@ def table() -> str:
             "|---|---|---|---|---|---|---|",
         ]
         for k, method in enumerate(ordered):
-            runs = [compared[method][seed] for seed in seeds]
+            runs = list(compared[method].values())
             values = [run["auroc"][0] for run in runs]
-            low, high = np.percentile(replicates[:, k], (2.5, 97.5))
-            gain = np.mean([product[seed]["auroc"][0] for seed in seeds]) - np.mean(values)
-            from_, to = np.percentile(own - replicates[:, k], (2.5, 97.5))
+            low, high = np.percentile(np.nanmean(replicates[:, k], 1), (2.5, 97.5))
+            gain = np.mean([product[seed]["auroc"][0] for seed in compared[method]]) - np.mean(values)
+            from_, to = np.percentile(np.nanmean(own - replicates[:, k], 1), (2.5, 97.5))
             difference = "" if method == PRODUCT else f"{gain:+.3f} [{from_:+.3f}, {to:+.3f}]"
             pixel = np.mean([run["pixel"] for run in runs], axis=0) if "pixel" in runs[0] else None
             cells = ["", ""] if pixel is None else [f"{value:.3f}" for value in pixel]

@@ -41,7 +41,10 @@ def test_paired_bootstrap(accuracy: Any) -> None:
     good, poor = (
         {seed: {"scores": (labels * gap + generator.normal(size=120)).tolist()} for seed in (0, 1)} for gap in (2, 0)
     )
-    values = accuracy.resampled(sets, [good, good, poor])
+    values = accuracy.resampled(sets, [good, good, poor, {1: good[1]}])
+    assert np.isnan(values[:, 3, 0]).all()
+    assert np.array_equal(values[:, 3, 1], values[:, 0, 1])
+    values = values[:, :3].mean(2)
     assert np.array_equal(values[:, 0], values[:, 1])
     assert np.percentile(values[:, 0] - values[:, 2], 2.5) > 0
     assert 0.85 < values[:, 0].mean() < 0.97
