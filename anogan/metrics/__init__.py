@@ -23,10 +23,11 @@ from anogan.metrics.image import (
     confusion,
     sensitivity_at_specificity,
 )
-from anogan.metrics.intervals import Estimate, binomial
+from anogan.metrics.intervals import Band, Estimate, binomial, bootstrap_band
 from anogan.metrics.pixels import BestDice, PixelTally
 
 __all__ = [
+    "Band",
     "BestDice",
     "BySubject",
     "Comparison",
@@ -43,6 +44,7 @@ __all__ = [
     "auroc",
     "average_precision",
     "binomial",
+    "bootstrap_band",
     "bpcer",
     "bpcer_at_apcer",
     "by_subject",

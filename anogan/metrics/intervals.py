@@ -41,13 +41,32 @@ def binomial(successes: int, trials: int) -> Estimate:
     return Estimate(successes / trials, float(interval.low), float(interval.high))
 
 
+class Band(NamedTuple):
+    """Values, (K,), each with its own 95 % interval, which holds for that value and not for all at once."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
 def bootstrap(
     labels: np.ndarray,
     scores: np.ndarray,
     subjects: Sequence[str] | None,
     statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> Estimate:
-    """Return a statistic of the ROC curve with its interval from a Bayesian bootstrap over subjects.
+    """Return the interval of a `bootstrap_band` of one value: `statistic` returns (R,)."""
+    band = bootstrap_band(labels, scores, subjects, lambda *weights: statistic(*weights)[:, None])
+    return Estimate(float(band.value[0]), float(band.low[0]), float(band.high[0]))
+
+
+def bootstrap_band(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    subjects: Sequence[str] | None,
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> Band:
+    """Return K statistics of the ROC curve with their intervals from a Bayesian bootstrap over subjects.
 
     Each subject gets a random exponential weight for all its images (Rubin, Annals of Statistics 1981; for ROC curves
     Gu, Ghosal and Roy, Statistics in Medicine 2008); the classes keep the shares they have in the data. A sample never
@@ -59,7 +78,7 @@ def bootstrap(
     ----------
     statistic
         Takes the (R, T) weights of abnormal and of healthy images at or above each of T falling thresholds, returns
-        (R,) values. At the first threshold no image is flagged.
+        (R, K) values. At the first threshold no image is flagged.
     """
     labels, scores, clusters = checked(labels, scores, subjects)
     order, ends = descending(np.concatenate([[np.inf, np.inf], scores, [-np.inf, -np.inf]]))
@@ -84,6 +103,6 @@ def bootstrap(
         weights = rng.exponential(size=(count, clusters.max() + 1))[:, clusters]
         beyond = rng.gamma(0.5, size=(2, count, 2)) * size  # as many images as a subject has on average
         draws.append(values(np.concatenate([beyond[0], weights, beyond[1]], axis=1)))
-    low, high = np.quantile(np.concatenate(draws), [0.025, 0.975])
-    value = float(values(np.concatenate([[0.0, 0.0], np.ones(len(labels)), [0.0, 0.0]])[None])[0])
-    return Estimate(value, min(float(low), value), max(float(high), value))
+    low, high = np.quantile(np.concatenate(draws), [0.025, 0.975], axis=0)
+    value = values(np.concatenate([[0.0, 0.0], np.ones(len(labels)), [0.0, 0.0]])[None])[0]
+    return Band(value, np.minimum(low, value), np.maximum(high, value))
