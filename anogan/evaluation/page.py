@@ -140,8 +140,9 @@ def _share(value: float) -> Markup:
 
 
 def _percent(value: float) -> str:
-    # More digits for a share so near to 0 or 1 that it would read as that.
-    digits = 1 if 0.01 <= value <= 0.99 or value in (0, 1) else 2
+    digits = 1
+    while value not in (0, 1) and round(100 * value, digits) in (0, 100) and digits < 6:
+        digits += 1  # what is nearly none or nearly all must not read as that
     return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from anogan.dataset import Splits, open_dataset
 from anogan.evaluation import evaluate, write_report
+from anogan.evaluation.page import _percent
 from anogan.evaluation.pictures import worst
 
 if TYPE_CHECKING:
@@ -217,6 +218,22 @@ def test_what_is_not_there_is_said(tiny_detector: Detector, tiny_folder: Path, t
         assert words not in page.words
     found = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert (found["predictive_values"], found["decision_curves"], found["attacks"]) == ([], [], None)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.0, "0.0"),
+        (1.0, "100.0"),
+        (0.001, "0.1"),
+        (0.5, "50.0"),
+        (0.9996, "99.96"),
+        (0.00002, "0.002"),
+        (0.0994, "9.9"),
+    ],
+)
+def test_nearly_all_and_nearly_none_do_not_read_as_that(share: float, words: str) -> None:
+    assert _percent(share) == f"{words}\N{NO-BREAK SPACE}%"
 
 
 def test_a_prevalence_that_is_none_is_refused(tiny_detector: Detector, tiny_folder: Path, tmp_path: Path) -> None:
