@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import overload
 
@@ -19,6 +19,8 @@ from anogan.scan import Scan
 HEALTHY = ("healthy", "normal", "good", "genuine", "bona fide", "0")
 """What folders and manifests may call a normal image; case does not matter, nor do - and _."""
 ABNORMAL = ("abnormal", "anomalous", "anomaly", "attack", "1")
+GROUPS = ("site", "scanner", "device", "sex", "age_group", "ethnicity", "species")
+"""Columns of a manifest that say which group an image belongs to. Others may name a person and are not read."""
 _SPLITS = {"train": "train", "training": "train", "calibration": "calibration", "calib": "calibration"}
 _SPLITS |= dict.fromkeys(("test", "val", "validation"), "test")
 LEAST_TRAIN = 10
@@ -27,12 +29,16 @@ LEAST_TRAIN = 10
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a set: its file, whose it is, 0 = healthy or 1 = abnormal, and where it is abnormal."""
+    """One image of a set: its file, whose it is, 0 = healthy or 1 = abnormal, where it is abnormal, and its groups.
+
+    `groups` holds those of `GROUPS` that the manifest says of the image, such as {"scanner": "A"}.
+    """
 
     path: Path
     subject: str
     label: int
     mask: Path | None = None
+    groups: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def draw_subjects(subjects: Sequence[str], fraction: float, seed: int) -> np.ndarray:
@@ -157,6 +163,7 @@ class _Entry:
     label: int
     subject: str
     mask: Path | None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None = None) -> Splits:
@@ -164,7 +171,8 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
 
     A folder holds `healthy/`, and perhaps `abnormal/` and `masks/`, or the same under `train/`, `calibration/` and
     `test/` (or `val/`). A manifest is a CSV file, named itself or lying in the folder as `manifest.csv`. It has columns
-    `file` and `label`, and perhaps `split`, `subject` (or `patient`) and `mask`; its paths begin at its folder.
+    `file` and `label`, and perhaps `split`, `subject` (or `patient`), `mask` and those of `GROUPS` (`species`, or
+    `attack`: how an abnormal image was made); its paths begin at its folder.
 
     A subject is what the manifest says, else the first folder below `healthy/` or `abnormal/`, else a pseudonym of the
     DICOM patient, else the file's name. Without splits, 60, 20 and 20 % of the healthy subjects train, calibrate and
@@ -226,13 +234,19 @@ def _given_splits(path: Path, entries: list[_Entry]) -> dict[str, list[Item]]:
             )
         # A file's name is no person: numbers begin anew in each split.
         subject = named or f"{entry.split}/{entry.path.stem}"
-        parts[entry.split].append(Item(entry.path, subject, entry.label, entry.mask))
+        parts[entry.split].append(Item(entry.path, subject, entry.label, entry.mask, entry.groups))
     return parts
 
 
 def _drawn_splits(path: Path, entries: list[_Entry], seed: int) -> dict[str, list[Item]]:
     items = tuple(
-        Item(entry.path, entry.subject or io.read_subject(entry.path) or entry.path.stem, entry.label, entry.mask)
+        Item(
+            entry.path,
+            entry.subject or io.read_subject(entry.path) or entry.path.stem,
+            entry.label,
+            entry.mask,
+            entry.groups,
+        )
         for entry in entries
     )
     patients = {item.subject for item in items if item.label}
@@ -335,7 +349,9 @@ def _read_manifest(manifest: Path) -> list[_Entry]:
         path = _inside(manifest.parent, cells["file"], where, "file")
         mask = _inside(manifest.parent, cells["mask"], where, "mask") if cells.get("mask") else None
         subject = cells.get("subject") or cells.get("patient") or ""
-        entries.append(_Entry(path, _SPLITS.get(split, ""), label, subject, mask))
+        cells["species"] = cells.get("species") or cells.get("attack", "")
+        groups = {name: cells[name] for name in GROUPS if cells.get(name)}
+        entries.append(_Entry(path, _SPLITS.get(split, ""), label, subject, mask, groups))
     if not any(entry.label == 0 for entry in entries):
         raise ValueError(f"{manifest}: names no healthy image; at least {LEAST_TRAIN} are needed to train")
     return entries

@@ -207,6 +207,26 @@ def test_an_altered_weight_file_is_refused(anogan, tiny_run: Path, tiny_folder: 
     assert "detector.safetensors" in result.err
 
 
+def test_a_report_is_asked_for_and_needs_true_prevalences(
+    anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    for arguments, words in (
+        (["--prevalence", "0.1"], "add --report"),
+        (["--report", "--prevalence", "2"], "expected a number between 0 and 1, got 2"),
+    ):
+        result = anogan("evaluate", tiny_run, tiny_folder, *arguments)
+        assert result.code == 2
+        assert words in " ".join(result.err.replace("│", "").split())
+    out = tmp_path / "out"
+    result = anogan("evaluate", tiny_run, tiny_folder, "--out", out, "--report", "--prevalence", "0.2")
+    assert result.code == 0
+    assert f"{out / 'report.html'} is the report" in result.out
+    found = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert [worth["prevalence"] for worth in found["predictive_values"]] == [0.2]
+    assert found["data_card"]["name"] == tiny_folder.name
+    assert {"report.html", "evaluation.csv", "results.csv", "results.json"} <= {path.name for path in out.iterdir()}
+
+
 def test_training_refuses_to_mix_settings_in_one_run(anogan, tiny_run: Path, tiny_folder: Path) -> None:
     before = (tiny_run / "detector.safetensors").read_bytes()
     again = anogan("train", tiny_folder, "--run", tiny_run, "--resume")

@@ -186,6 +186,18 @@ def test_a_manifest_says_it_all(tmp_path: Path) -> None:
         assert splits.test.items[-1] == Item(tmp_path / "lesion.png", "p9", 1, tmp_path / "mask.png")
 
 
+def test_only_columns_known_to_be_groups_are_read(tmp_path: Path) -> None:
+    images(tmp_path, [*range(20), "attack"])
+    lines = [f"{k}.png,healthy,Ada Lovelace,A,," for k in range(20)]
+    manifest(
+        tmp_path, *lines, "attack.png,abnormal,Ada Lovelace, B ,print,", header="file,label,name,Scanner,attack,sex"
+    )
+    test = open_dataset(tmp_path, CONFIG).test
+    assert test.items[-1].groups == {"scanner": "B", "species": "print"}
+    assert {str(item.groups) for item in test.items[:-1]} == {"{'scanner': 'A'}"}
+    assert len(set(test.items)) == len(test.items)  # an item can still be a key
+
+
 GOOD = [f"{k}.png,train,healthy,p{k}" for k in range(20)]
 
 

@@ -90,17 +90,40 @@ def evaluate(
         Path | None,
         typer.Option(help="Where evaluation.json and the scored cases go. Default: RUN/results."),
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html too: one file for reading, printing and handing on.")
+    ] = False,
+    prevalence: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="A share of abnormal images for which the report tells what a flag is worth. Repeat for more.",
+            show_default="0.001, 0.01, 0.1",
+        ),
+    ] = None,
 ) -> None:
     """Score a labeled data set and tell how good the detector is on it."""
+    if prevalence and not report:
+        raise typer.BadParameter("is for the report; add --report", param_hint="'--prevalence'")
+    if wrong := [share for share in prevalence or [] if not 0 < share < 1]:
+        raise typer.BadParameter(f"expected a number between 0 and 1, got {wrong[0]:g}", param_hint="'--prevalence'")
     detector = load_detector(run)
     from anogan import evaluation
     from anogan.dataset import open_dataset
 
+    folder, scans = out or run / "results", open_dataset(data, detector.config)
     with Bar("scoring") as bar:
-        report = evaluation.evaluate(
-            detector, open_dataset(data, detector.config).test, out=out or run / "results", progress=bar
+        found = evaluation.evaluate(detector, scans.test, out=folder, progress=bar)
+    typer.echo(str(found))
+    if report:
+        page = evaluation.write_report(
+            folder,
+            found,
+            detector,
+            scans,
+            name=(data if data.is_dir() else data.parent).resolve().name,
+            prevalences=prevalence or evaluation.PREVALENCES,
         )
-    typer.echo(str(report))
+        typer.echo(f"{page} is the report; evaluation.csv beside it holds its figures, results.csv each case")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""A detector over a labelled split: how good is it, with what certainty, and on what was it not tried."""
+"""Score a labeled split and measure the scores against the labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,16 +14,20 @@ import numpy as np
 from anogan import checkpoint
 from anogan.calibration import Calibration
 from anogan.dataset import Item, ScanSet
+from anogan.evaluation.attacks import by_species
+from anogan.evaluation.curves import bands
+from anogan.evaluation.groups import by_group
+from anogan.evaluation.report import OperatingPoint, Report
 from anogan.io.results import ResultsWriter, case_id
 from anogan.metrics import (
-    Confusion,
     Estimate,
     PixelTally,
-    Roc,
     auroc,
     average_precision,
     binomial,
+    by_subject,
     confusion,
+    pr_curve,
     roc_curve,
     sensitivity_at_specificity,
 )
@@ -42,133 +45,6 @@ class Judge(Protocol):
     def inspect_many(self, scans: Iterable[Scan]) -> Iterator[Result]: ...
 
     def summary(self) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """What the calibrated threshold did on the test images.
-
-    Attributes
-    ----------
-    threshold, promised
-        `score >= threshold` flags; the false-alarm rate that calibration asked for.
-    false_alarm_rate, sensitivity
-        The shares of healthy and of abnormal images flagged here, with exact binomial intervals, which take the
-        images as independent.
-    counts
-        Right and wrong decisions.
-    """
-
-    threshold: float
-    promised: float
-    false_alarm_rate: Estimate
-    sensitivity: Estimate
-    counts: Confusion
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """The figures of one evaluation; `print(report)` shows them as a table.
-
-    Attributes
-    ----------
-    n_healthy, n_abnormal, n_subjects
-        What was scored.
-    auroc, average_precision, sensitivity_at
-        Image level, with 95 % intervals that know which images are of one subject; sensitivity by specificity.
-    subject_auroc
-        The same by subject: the highest score of its images, abnormal if one of them is. None where it is the same
-        because each subject has one image, or where all subjects are of one class.
-    pixel_auroc, aupro
-        On each scan's own grid; None without masks.
-    components
-        AUROC of the image score of each part of the method.
-    operating_point
-        None where the detector is not calibrated.
-    roc
-        The curve, thinned.
-    scores
-        One row per scored image: case, file, subject, label, score.
-    not_scored
-        One row per image that could not be judged: file, reason. These count neither as healthy nor as abnormal.
-    notes
-        Sentences about what the figures leave out.
-    """
-
-    n_healthy: int
-    n_abnormal: int
-    n_subjects: int
-    auroc: Estimate
-    average_precision: Estimate
-    sensitivity_at: dict[str, Estimate]
-    subject_auroc: Estimate | None
-    pixel_auroc: float | None
-    aupro: float | None
-    components: dict[str, float]
-    operating_point: OperatingPoint | None
-    roc: Roc
-    scores: list[dict[str, Any]] = field(repr=False)
-    not_scored: list[dict[str, str]]
-    notes: list[str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as plain JSON values, as `evaluation.json` holds it."""
-        point = self.operating_point
-        return {
-            "format": 1,
-            "n_healthy": self.n_healthy,
-            "n_abnormal": self.n_abnormal,
-            "n_subjects": self.n_subjects,
-            "auroc": list(self.auroc),
-            "average_precision": list(self.average_precision),
-            "sensitivity_at": {key: list(value) for key, value in self.sensitivity_at.items()},
-            "subject_auroc": None if self.subject_auroc is None else list(self.subject_auroc),
-            "pixel_auroc": self.pixel_auroc,
-            "aupro": self.aupro,
-            "components": self.components,
-            "operating_point": point
-            and {
-                "threshold": point.threshold,
-                "false_alarm_rate": point.promised,
-                "realized": list(point.false_alarm_rate),
-                "sensitivity": list(point.sensitivity),
-                **point.counts._asdict(),
-            },
-            "roc": {name: values.tolist() for name, values in self.roc._asdict().items()},
-            "scores": self.scores,
-            "not_scored": self.not_scored,
-            "notes": self.notes,
-        }
-
-    def __str__(self) -> str:
-        rows: list[tuple[str, str]] = [
-            ("images", f"{self.n_healthy} healthy, {self.n_abnormal} abnormal, of {self.n_subjects} subjects"),
-            ("AUROC", str(self.auroc)),
-            ("average precision", str(self.average_precision)),
-        ]
-        if self.subject_auroc is not None:
-            rows.insert(2, ("AUROC by subject", str(self.subject_auroc)))
-        rows += [(f"sensitivity at {float(key):.0%} specificity", str(v)) for key, v in self.sensitivity_at.items()]
-        if self.pixel_auroc is not None and self.aupro is not None:
-            rows += [("pixel AUROC", f"{self.pixel_auroc:.3f}"), ("AUPRO up to 30 %", f"{self.aupro:.3f}")]
-        rows += [
-            (f"AUROC of {name.replace('_', ' ')} alone", f"{value:.3f}") for name, value in self.components.items()
-        ]
-        if point := self.operating_point:
-            counts = point.counts
-            rows += [
-                ("operating point", f"score >= {point.threshold:.4g}, set for {point.promised:.1%} false alarms"),
-                ("false alarms there", f"{point.false_alarm_rate}, {counts.false_positive} of {self.n_healthy}"),
-                ("sensitivity there", f"{point.sensitivity}, {counts.true_positive} of {self.n_abnormal}"),
-            ]
-        width = max(len(name) for name, _ in rows)
-        lines = [f"{name:<{width}}  {value}" for name, value in rows]
-        lines.append("In brackets: 95 % intervals.")
-        lines += self.notes
-        if self.not_scored:
-            lines.append(f"Not scored, and in none of the figures: {len(self.not_scored)}")
-            lines += [f"  {row['file']}: {row['reason']}" for row in self.not_scored]
-        return "\n".join(lines)
 
 
 def evaluate(
@@ -199,10 +75,10 @@ def evaluate(
     """
     scores, labels, components = [], [], []
     rows: list[dict[str, Any]] = []
-    not_scored: list[dict[str, str]] = []
+    not_scored: list[dict[str, Any]] = []
     tally, unmasked = PixelTally(), 0
-    reader = _Reader(test, progress)
-    with ResultsWriter(Path(out), detector.summary()) if out is not None else nullcontext() as writer:
+    reader, summary = _Reader(test, progress), detector.summary()
+    with ResultsWriter(Path(out), summary) if out is not None else nullcontext() as writer:
         for result in detector.inspect_many(reader):
             index, scan = reader.taken.popleft()
             item = test[index]
@@ -210,16 +86,10 @@ def evaluate(
             if writer is not None:
                 writer.add(scan, result, subject=item.subject, label=item.label, mask=mask if item.mask else None)
             if result.status != "scored":
-                not_scored.append({"file": scan.source, "reason": result.reason})
+                not_scored.append(_row(item) | {"reason": result.reason})
                 continue
             rows.append(
-                {
-                    "case": case_id(item.path),
-                    "file": scan.source,
-                    "subject": item.subject,
-                    "label": "abnormal" if item.label else "healthy",
-                    "score": float(result.score),
-                }
+                _row(item) | {"subject": item.subject, "score": float(result.score), "groups": dict(item.groups)}
             )
             scores.append(result.score)
             labels.append(item.label)
@@ -229,13 +99,23 @@ def evaluate(
             elif result.anomaly_map is not None:
                 tally.add(result.anomaly_map, mask)
         for item, reason in reader.unread:
-            not_scored.append({"file": os.fspath(item.path), "reason": reason})
+            not_scored.append(_row(item) | {"reason": reason})
             if writer is not None:
                 writer.add_failure(item.path, reason, subject=item.subject, label=item.label)
-    report = _report(np.array(labels), np.array(scores), components, rows, not_scored, tally, unmasked, detector)
+    report = _report(
+        np.array(labels), np.array(scores), components, rows, not_scored, tally, unmasked, detector, summary
+    )
     if out is not None:
         checkpoint.write_json(Path(out) / "evaluation.json", report.to_json())
     return report
+
+
+def _row(item: Item) -> dict[str, Any]:
+    return {
+        "case": case_id(item.path),
+        "file": os.fspath(item.path),
+        "label": "abnormal" if item.label else "healthy",
+    }
 
 
 class _Reader:
@@ -279,10 +159,11 @@ def _report(
     scores: np.ndarray,
     components: list[dict[str, float]],
     rows: list[dict[str, Any]],
-    not_scored: list[dict[str, str]],
+    not_scored: list[dict[str, Any]],
     tally: PixelTally,
     unmasked: int,
     detector: Judge,
+    summary: dict[str, Any],
 ) -> Report:
     n_abnormal = int(labels.sum())
     n_healthy = len(labels) - n_abnormal
@@ -311,6 +192,9 @@ def _report(
             sensitivity=binomial(counts.true_positive, n_abnormal),
             counts=counts,
         )
+    threshold = None if point is None else point.threshold
+    groups = [row["groups"] for row in rows]
+    attacked = summary["name"] == "id-photo" or any("species" in image for image in groups)
     return Report(
         n_healthy=n_healthy,
         n_abnormal=n_abnormal,
@@ -321,9 +205,15 @@ def _report(
         subject_auroc=_by_subject(labels, scores, subjects),
         pixel_auroc=tally.auroc() if tally.n_regions else None,
         aupro=tally.aupro() if tally.n_regions else None,
+        dice=tally.dice(float(summary["map_range"][0])) if tally.n_regions else None,
+        best_dice=tally.best_dice().dice if tally.n_regions else None,
         components={name: auroc(labels, np.array([parts[name] for parts in components])).value for name in names},
         operating_point=point,
         roc=roc_curve(labels, scores),
+        pr=pr_curve(labels, scores),
+        bands=bands(labels, scores, subjects),
+        groups=by_group(groups, labels, scores, subjects, threshold),
+        attacks=by_species(groups, labels, scores, threshold) if attacked else None,
         scores=rows,
         not_scored=not_scored,
         notes=notes,
@@ -331,10 +221,7 @@ def _report(
 
 
 def _by_subject(labels: np.ndarray, scores: np.ndarray, subjects: list[str]) -> Estimate | None:
-    names, index = np.unique(np.asarray(subjects), return_inverse=True)
-    if len(names) == len(subjects):
+    whole = by_subject(labels, scores, subjects)
+    if len(whole.subjects) == len(subjects) or whole.labels.all() or not whole.labels.any():
         return None
-    highest, ill = np.full(len(names), -np.inf), np.zeros(len(names), int)
-    np.maximum.at(highest, index, scores)
-    np.maximum.at(ill, index, labels)
-    return auroc(ill, highest) if 0 < ill.sum() < len(ill) else None
+    return auroc(whole.labels, whole.scores)

@@ -1,0 +1,85 @@
+"""Floors: what can be reached without any learning. A detector that does not clear them has earned nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from anogan.config import InputConfig
+from anogan.dataset import ScanSet
+from anogan.metrics import Estimate, auroc, compare_auroc
+
+_SIDE = 16  # of the images whose pixels are compared
+_MOST = 2000  # training images
+_BATCH = 256
+
+
+class Floor(NamedTuple):
+    """A trivial method: its AUROC, and the detector's minus it on the same images."""
+
+    name: str
+    auroc: Estimate
+    difference: Estimate
+
+
+def floors(train: ScanSet, test: ScanSet, config: InputConfig, scores: Sequence[Mapping[str, Any]]) -> list[Floor]:
+    """Measure the floors on the images that the detector scored.
+
+    Parameters
+    ----------
+    train
+        Healthy images; 2000 of them, drawn with a fixed seed, are remembered where there are more.
+    test
+        The test images.
+    config
+        The profile's `input` section.
+    scores
+        Rows of `Report.scores`.
+
+    Returns
+    -------
+    list of Floor
+        The distance to the nearest training image in raw pixels (16 x 16), and the best of three statistics of an
+        image, each tried both ways up: the best on the test labels, which nobody could have chosen. Empty where no
+        training image can be read, or a class is of fewer than two subjects.
+    """
+    drawn = np.random.default_rng(0).permutation(len(train))[:_MOST]
+    memory, _, _ = _features(train.subset(sorted(drawn.tolist())), config)
+    score_of = {row["file"]: row["score"] for row in scores}
+    scored = test.subset(k for k, item in enumerate(test) if os.fspath(item.path) in score_of)
+    pixels, statistics, kept = _features(scored, config)
+    labels, subjects = scored.labels[kept], [scored[k].subject for k in kept]
+    if not len(memory) or min(len({s for s, y in zip(subjects, labels, strict=True) if y == k}) for k in (0, 1)) < 2:
+        return []
+    own = np.array([score_of[os.fspath(scored[k].path)] for k in kept])
+    tried = {f"{way} {name}": sign * v for name, v in statistics.items() for way, sign in (("high", 1), ("low", -1))}
+    best = max(tried, key=lambda name: auroc(labels, tried[name]).value)
+    distance = NearestNeighbors(n_neighbors=1).fit(memory).kneighbors(pixels)[0].ravel()
+    found = {"nearest training image, raw pixels": distance, f"best single statistic: {best}": tried[best]}
+    return [
+        Floor(name, auroc(labels, values, subjects), compare_auroc(labels, own, values, subjects).difference)
+        for name, values in found.items()
+    ]
+
+
+def _features(scans: ScanSet, config: InputConfig) -> tuple[np.ndarray, dict[str, np.ndarray], list[int]]:
+    """Return small images as rows (N, C * 16 * 16), statistics (N,) each, and the index of each readable image."""
+    grid = config.model_copy(update={"size": 64})
+    rows: list[np.ndarray] = []
+    numbers: list[tuple[float, float, float]] = []
+    kept: list[int] = []
+    for start in range(0, len(scans), _BATCH):
+        images, readable, _ = scans[start : start + _BATCH].load(grid)
+        kept += [start + k for k in readable]
+        for image in images.transpose(0, 2, 3, 1):
+            rows.append(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).ravel())
+            gray = image.mean(axis=2)
+            numbers.append((gray.mean(), gray.std(), cv2.Laplacian(gray, cv2.CV_32F).var()))
+    names = ("mean", "standard deviation", "variance of the Laplacian")
+    columns = np.array(numbers, dtype=float).reshape(-1, 3).T
+    return np.array(rows), dict(zip(names, columns, strict=True)), kept

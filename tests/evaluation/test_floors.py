@@ -1,0 +1,48 @@
+"""Floors on images whose order is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anogan.config import InputConfig
+from anogan.dataset import Item, ScanSet
+from anogan.evaluation.floors import floors
+from anogan.io import write_png
+
+
+def flat(folder: Path, name: str, level: int, label: int) -> Item:
+    write_png(folder / f"{name}.png", np.full((20, 20), level, np.uint8))
+    return Item(folder / f"{name}.png", name, label)
+
+
+def rows(scans: ScanSet, scores: list[float]) -> list[dict[str, object]]:
+    return [{"file": str(item.path), "score": score} for item, score in zip(scans, scores, strict=True)]
+
+
+def test_floors_by_hand(tmp_path: Path) -> None:
+    train = ScanSet("train", tuple(flat(tmp_path, f"t{level}", level, 0) for level in (100, 110, 120)))
+    # Distance to training: healthy 1 and 5, abnormal 20, 3 and 40; all abnormal images are darker.
+    test = ScanSet(
+        "test",
+        (
+            flat(tmp_path, "h101", 101, 0),
+            flat(tmp_path, "h125", 125, 0),
+            *(flat(tmp_path, f"a{level}", level, 1) for level in (80, 97, 60)),
+        ),
+    )
+    scores = rows(test, [0.0, 1.0, 2.0, 3.0, 4.0])
+    nearest, statistic = floors(train, test, InputConfig(size=32), scores)
+    assert nearest.auroc.value == pytest.approx(5 / 6)
+    assert nearest.difference.value == pytest.approx(1 / 6)
+    assert statistic.name == "best single statistic: low mean"
+    assert statistic.auroc.value == pytest.approx(1.0)
+    assert statistic.difference.value == pytest.approx(0.0)
+
+
+def test_only_images_that_were_scored_count(tmp_path: Path) -> None:
+    train = ScanSet("train", (flat(tmp_path, "t", 100, 0),))
+    test = ScanSet("test", tuple(flat(tmp_path, f"{k}", level, k % 2) for k, level in enumerate((100, 50, 101, 49, 0))))
+    scored = ScanSet("test", test.items[:4])
+    assert floors(train, test, InputConfig(size=32), rows(scored, [0, 1, 0, 1]))[0].auroc.value == 1.0
+    assert floors(ScanSet("train", ()), test, InputConfig(size=32), rows(scored, [0, 1, 0, 1])) == []
