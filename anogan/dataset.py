@@ -27,12 +27,13 @@ LEAST_TRAIN = 10
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a set: its file, whose it is, 0 = healthy or 1 = abnormal, and where it is abnormal."""
+    """One image of a set: its file, whose it is, 0 = healthy or 1 = abnormal, where it is abnormal, and its group."""
 
     path: Path
     subject: str
     label: int
     mask: Path | None = None
+    group: str = ""
 
 
 def draw_subjects(subjects: Sequence[str], fraction: float, seed: int) -> np.ndarray:
@@ -71,9 +72,9 @@ class ScanSet(Sequence[Item]):
         return [item.subject for item in self.items]
 
     def read(self, index: int) -> Scan:
-        """Read one image; its subject is the set's. Raises ValueError as `read_scan` does."""
+        """Read one image; its subject and group are the set's. Raises ValueError as `read_scan` does."""
         item = self.items[index]
-        return dataclasses.replace(io.read_scan(item.path), subject=item.subject)
+        return dataclasses.replace(io.read_scan(item.path), subject=item.subject, group=item.group)
 
     def read_mask(self, index: int) -> np.ndarray | None:
         """Read where one image is abnormal: (H, W) bool, or None when nobody has drawn it."""
@@ -157,9 +158,13 @@ class _Entry:
     label: int
     subject: str
     mask: Path | None
+    group: str = ""
+
+    def item(self, subject: str) -> Item:
+        return Item(self.path, subject, self.label, self.mask, self.group)
 
 
-def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None = None) -> Splits:
+def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None = None, group: str = "") -> Splits:
     """Open a folder or a manifest as training, calibration and test images.
 
     A folder holds `healthy/`, and perhaps `abnormal/` and `masks/`, or the same under `train/`, `calibration/` and
@@ -179,22 +184,19 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
         The profile.
     seed
         Draws the splits that are not given; None: the profile's `training.seed`.
+    group
+        The column of the manifest, such as "scanner" or "site", that says each image's group; "": none.
 
     Raises
     ------
     ValueError
         Nothing is there, a file or mask is missing or lies outside, a label or split is unknown, a subject is in two
-        splits, an abnormal image is in a healthy split, or fewer than 10 healthy images are left to train on.
+        splits, an abnormal image is in a healthy split, fewer than 10 healthy images are left to train on, or there is
+        no such column.
     """
     path = Path(path)
     seed = config.training.seed if seed is None else seed
-    manifest = path / "manifest.csv" if path.is_dir() else path
-    if manifest.is_file():
-        entries = _read_manifest(manifest)
-    elif path.is_dir():
-        entries = _read_folder(path)
-    else:
-        raise ValueError(f"{path}: there is no such folder or manifest")
+    entries = _read(path, group)
     parts = (
         _given_splits(path, entries) if any(entry.split for entry in entries) else _drawn_splits(path, entries, seed)
     )
@@ -207,6 +209,45 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
             f"add more"
         )
     return Splits(**{name: ScanSet(f"{path} ({name})", tuple(items)) for name, items in parts.items()})
+
+
+def open_healthy(path: str | os.PathLike[str], group: str = "") -> ScanSet:
+    """Open a folder or a manifest as one set of healthy images, as another site brings them to calibrate on.
+
+    The layout is that of `open_dataset`. Where splits are given, only the calibration split is taken; else all healthy
+    images, but those of whoever has an abnormal one.
+
+    Raises
+    ------
+    ValueError
+        As `open_dataset`, or no healthy image is left.
+    """
+    path = Path(path)
+    entries = _read(path, group)
+    if any(entry.split for entry in entries):
+        items = _given_splits(path, entries)["calibration"]
+    else:
+        everyone = [entry.item(_subject(entry)) for entry in entries]
+        patients = {item.subject for item in everyone if item.label}
+        items = [item for item in everyone if item.subject not in patients]
+    if not items:
+        raise ValueError(f"{path}: holds no healthy images to calibrate on; add some, or mark the calibration split")
+    return ScanSet(f"{path} (healthy)", tuple(items))
+
+
+def _read(path: Path, group: str) -> list[_Entry]:
+    manifest = path / "manifest.csv" if path.is_dir() else path
+    if manifest.is_file():
+        return _read_manifest(manifest, group.strip().lower())
+    if not path.is_dir():
+        raise ValueError(f"{path}: there is no such folder or manifest")
+    if group:
+        raise ValueError(f"{path}: has no manifest.csv with a column {group}; write one that says each image's {group}")
+    return _read_folder(path)
+
+
+def _subject(entry: _Entry) -> str:
+    return entry.subject or io.read_subject(entry.path) or entry.path.stem
 
 
 def _given_splits(path: Path, entries: list[_Entry]) -> dict[str, list[Item]]:
@@ -226,15 +267,12 @@ def _given_splits(path: Path, entries: list[_Entry]) -> dict[str, list[Item]]:
             )
         # A file's name is no person: numbers begin anew in each split.
         subject = named or f"{entry.split}/{entry.path.stem}"
-        parts[entry.split].append(Item(entry.path, subject, entry.label, entry.mask))
+        parts[entry.split].append(entry.item(subject))
     return parts
 
 
 def _drawn_splits(path: Path, entries: list[_Entry], seed: int) -> dict[str, list[Item]]:
-    items = tuple(
-        Item(entry.path, entry.subject or io.read_subject(entry.path) or entry.path.stem, entry.label, entry.mask)
-        for entry in entries
-    )
+    items = tuple(entry.item(_subject(entry)) for entry in entries)
     patients = {item.subject for item in items if item.label}
     healthy = ScanSet(f"{path} (healthy)", tuple(item for item in items if item.subject not in patients))
     if len(healthy) < LEAST_TRAIN:
@@ -308,7 +346,7 @@ def _label(word: str) -> int | None:
     return 0 if word in HEALTHY else 1 if word in ABNORMAL else None
 
 
-def _read_manifest(manifest: Path) -> list[_Entry]:
+def _read_manifest(manifest: Path, group: str) -> list[_Entry]:
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -324,6 +362,8 @@ def _read_manifest(manifest: Path) -> list[_Entry]:
         raise ValueError(
             f"{manifest}: has no column {' or '.join(sorted(missing))}; expected file, label and perhaps more"
         )
+    if group and group not in columns:
+        raise ValueError(f"{manifest}: has no column {group}; it has {', '.join(columns)}")
     entries = []
     for number, cells in lines:
         where = f"{manifest} line {number}"
@@ -335,7 +375,8 @@ def _read_manifest(manifest: Path) -> list[_Entry]:
         path = _inside(manifest.parent, cells["file"], where, "file")
         mask = _inside(manifest.parent, cells["mask"], where, "mask") if cells.get("mask") else None
         subject = cells.get("subject") or cells.get("patient") or ""
-        entries.append(_Entry(path, _SPLITS.get(split, ""), label, subject, mask))
+        named = cells.get(group, "") if group else ""
+        entries.append(_Entry(path, _SPLITS.get(split, ""), label, subject, mask, named))
     if not any(entry.label == 0 for entry in entries):
         raise ValueError(f"{manifest}: names no healthy image; at least {LEAST_TRAIN} are needed to train")
     return entries
