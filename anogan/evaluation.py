@@ -51,7 +51,8 @@ class OperatingPoint:
     Attributes
     ----------
     threshold, promised
-        `score >= threshold` flags; the false-alarm rate that calibration asked for.
+        `score >= threshold` flags, None where each group has a threshold of its own; the false-alarm rate that
+        calibration asked for.
     false_alarm_rate, sensitivity
         The shares of healthy and of abnormal images flagged here, with exact binomial intervals, which take the
         images as independent.
@@ -59,7 +60,7 @@ class OperatingPoint:
         Right and wrong decisions.
     """
 
-    threshold: float
+    threshold: float | None
     promised: float
     false_alarm_rate: Estimate
     sensitivity: Estimate
@@ -156,10 +157,13 @@ class Report:
         ]
         if point := self.operating_point:
             counts = point.counts
+            threshold = "each group's own" if point.threshold is None else f"score >= {point.threshold:.4g}"
+            healthy = counts.false_positive + counts.true_negative
+            abnormal = counts.true_positive + counts.false_negative
             rows += [
-                ("operating point", f"score >= {point.threshold:.4g}, set for {point.promised:.1%} false alarms"),
-                ("false alarms there", f"{point.false_alarm_rate}, {counts.false_positive} of {self.n_healthy}"),
-                ("sensitivity there", f"{point.sensitivity}, {counts.true_positive} of {self.n_abnormal}"),
+                ("operating point", f"{threshold}, set for {point.promised:.1%} false alarms"),
+                ("false alarms there", f"{point.false_alarm_rate}, {counts.false_positive} of {healthy}"),
+                ("sensitivity there", f"{point.sensitivity}, {counts.true_positive} of {abnormal}"),
             ]
         width = max(len(name) for name, _ in rows)
         lines = [f"{name:<{width}}  {value}" for name, value in rows]
@@ -219,6 +223,7 @@ def evaluate(
                     "subject": item.subject,
                     "label": "abnormal" if item.label else "healthy",
                     "score": float(result.score),
+                    **({"group": item.group} if item.group else {}),
                 }
             )
             scores.append(result.score)
@@ -303,14 +308,11 @@ def _report(
     names = sorted(set.intersection(*(set(parts) for parts in components)))
     point = None
     if detector.calibration is not None:
-        counts = confusion(labels, scores, detector.calibration.threshold)
-        point = OperatingPoint(
-            threshold=float(detector.calibration.threshold),
-            promised=float(detector.calibration.false_alarm_rate),
-            false_alarm_rate=binomial(counts.false_positive, n_healthy),
-            sensitivity=binomial(counts.true_positive, n_abnormal),
-            counts=counts,
+        point, undecided = _operating_point(
+            detector.calibration, labels, scores, [row.get("group", "") for row in rows]
         )
+        if undecided:
+            notes.append(f"The operating point leaves out {undecided} images of groups that were not calibrated.")
     return Report(
         n_healthy=n_healthy,
         n_abnormal=n_abnormal,
@@ -328,6 +330,27 @@ def _report(
         not_scored=not_scored,
         notes=notes,
     )
+
+
+def _operating_point(
+    calibration: Calibration, labels: np.ndarray, scores: np.ndarray, groups: list[str]
+) -> tuple[OperatingPoint | None, int]:
+    """Return what the thresholds did, and how many images have none."""
+    parts = [calibration.of(group) for group in groups]
+    known = np.array([part is not None for part in parts])
+    thresholds = np.array([part.threshold for part in parts if part is not None])
+    n_abnormal, n = int(labels[known].sum()), int(known.sum())
+    if n_abnormal in (0, n):
+        return None, len(parts) - n
+    counts = confusion(labels[known], scores[known] - thresholds, 0.0)
+    point = OperatingPoint(
+        threshold=None if calibration.groups else float(calibration.threshold),
+        promised=float(calibration.false_alarm_rate),
+        false_alarm_rate=binomial(counts.false_positive, n - n_abnormal),
+        sensitivity=binomial(counts.true_positive, n_abnormal),
+        counts=counts,
+    )
+    return point, len(parts) - n
 
 
 def _by_subject(labels: np.ndarray, scores: np.ndarray, subjects: list[str]) -> Estimate | None:
