@@ -214,10 +214,10 @@ def other_site(tiny_folder: Path, tmp_path: Path) -> Path:
 
     folder = tmp_path / "site"
     folder.mkdir()
-    rows = ["file,label,scanner"]
+    rows = ["file,label,scanner,subject"]
     for index, path in enumerate(sorted((tiny_folder / "healthy").rglob("*.png"))[:30]):
         cv2.imwrite(str(folder / f"{index}.png"), (cv2.imread(str(path)) * 0.8).astype("uint8"))
-        rows.append(f"{index}.png,healthy,{'AB'[index % 2]}")
+        rows.append(f"{index}.png,healthy,{'AB'[index % 2]},p{index // 2}")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
 
@@ -228,6 +228,7 @@ def test_another_site_gets_a_run_of_its_own(anogan, tiny_run: Path, other_site: 
     assert result.code == 0, result.err
     assert re.search(rf"the threshold of {tiny_run} would flag \d+ of these 30 healthy images \(", result.out)
     assert "With 30 healthy calibration images, at most 10.0%" in result.out
+    assert "These 30 images are of 15 subjects, and images of one subject are alike" in result.out
     assert {path.name: path.read_bytes() for path in tiny_run.glob("*.*")} == before
     described = json.loads((tmp_path / "new" / "detector.json").read_text())
     assert described["sha256"] == json.loads(before["detector.json"])["sha256"]  # the same networks

@@ -140,6 +140,12 @@ def calibrate(
             f"it was set for {before.false_alarm_rate:.1%}"
         )
     typer.echo(after.promise())
+    images, subjects = (calibrated.provenance["calibrations"][-1][what] for what in ("images", "subjects"))
+    if subjects < images:
+        typer.echo(
+            f"These {images} images are of {subjects} subjects, and images of one subject are alike: "
+            f"what is promised with confidence is less sure than {images} subjects would make it."
+        )
     if other_site:
         typer.echo(f"{out} holds the detector with its new threshold; {run} is as it was")
 
