@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anogan.calibration import Calibration
     from anogan.config import Config, load_config, profile_names
-    from anogan.dataset import Item, ScanSet, Splits, open_dataset
+    from anogan.dataset import Item, ScanSet, Splits, open_dataset, open_healthy
     from anogan.detector import Detector
     from anogan.evaluation import Report, evaluate
     from anogan.heatmap import overlay
@@ -38,6 +38,7 @@ __all__ = [
     "find_images",
     "load_config",
     "open_dataset",
+    "open_healthy",
     "overlay",
     "profile_names",
     "read_scan",
@@ -58,6 +59,7 @@ _HOME = {
     "find_images": "io",
     "load_config": "config",
     "open_dataset": "dataset",
+    "open_healthy": "dataset",
     "overlay": "heatmap",
     "profile_names": "config",
     "read_scan": "io",

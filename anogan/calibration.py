@@ -1,11 +1,114 @@
-"""Operating points that come from healthy images alone, and what they promise."""
+"""Operating points that come from healthy images alone, what they promise, and what they decide.
+
+A promise about healthy images like the calibration ones comes in two kinds. *On average* over calibration sets: of many
+sites that calibrate, the mean false-alarm rate is kept, and a single one may lie above it. *With confidence*: this very
+calibration set keeps it, but for one in twenty. The second kind takes more images and a higher threshold. Both count
+images as exchangeable; where a subject has several, they are alike, and the number of subjects is the better count.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import beta, false_discovery_control
+
+CONFIDENCE = 0.95
+NOT_CALIBRATED: dict[str, Any] = {
+    "threshold": None, "false_alarm_rate": None, "confidence": None,
+    "n_calibration": 0, "promise": "", "calibration_scores": [],
+}  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def rank(n: int, false_alarm_rate: float, confidence: float | None = None) -> int:
+    """Return which of n healthy scores, counted from the highest, is the threshold: a score above it is flagged.
+
+    Parameters
+    ----------
+    n
+        Healthy calibration images.
+    false_alarm_rate
+        The share of healthy images that may be flagged, in (0, 1).
+    confidence
+        None: the rate is kept on average over calibration sets. A number in (0, 1), such as 0.95: it is kept, with this
+        confidence, by the calibration set at hand.
+
+    Returns
+    -------
+    int
+        1 is the highest score; 0: n are too few.
+
+    Notes
+    -----
+    With the r-th highest score as threshold the false-alarm rate, given the calibration set, follows Beta(r, n + 1 - r)
+    (Vovk 2012, Conditional validity of inductive conformal predictors, proposition 2a), whose mean is r / (n + 1). With
+    ties among the scores fewer are flagged.
+    """
+    if not 0 < false_alarm_rate < 1:
+        raise ValueError(f"false_alarm_rate: expected a number between 0 and 1, got {false_alarm_rate}")
+    if confidence is None:
+        return int(np.floor(false_alarm_rate * (n + 1) + 1e-9))
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: expected a number between 0 and 1, got {confidence}")
+    ranks = np.arange(1, n + 1)
+    return int((beta.cdf(false_alarm_rate, ranks, n + 1 - ranks) >= confidence).sum())  # falls with the rank
+
+
+def images_needed(false_alarm_rate: float, confidence: float | None = None) -> int:
+    """Return how many healthy images a promise takes: with so many, the highest score is the threshold.
+
+    Parameters and errors are those of `rank`.
+
+    Examples
+    --------
+    >>> images_needed(0.05), images_needed(0.05, 0.95)
+    (19, 59)
+    >>> images_needed(0.01), images_needed(0.01, 0.95)
+    (99, 299)
+    """
+    rank(1, false_alarm_rate, confidence)  # refuses what is no rate or no confidence
+    if confidence is None:
+        return int(np.ceil(1 / false_alarm_rate - 1e-9)) - 1
+    return int(np.ceil(np.log1p(-confidence) / np.log1p(-false_alarm_rate) - 1e-9))
+
+
+def discoveries(p_values: Sequence[float | None], rate: float) -> list[bool | None]:
+    """Return which cases of a work list Benjamini and Hochberg's procedure selects.
+
+    Of the selected cases a share of at most `rate` is expected to be healthy. Conformal p-values of one calibration set
+    depend on each other in the way that the procedure allows (Bates et al., Testing for outliers with conformal
+    p-values, Annals of Statistics 2023, theorem 2). As no p-value is below 1 / (n + 1), n calibration images can select
+    k of m cases only if k * rate / m is not below it either.
+
+    Parameters
+    ----------
+    p_values
+        (m,) of the work list; None where a case has none, which then is not decided either.
+    rate
+        The false discovery rate, in (0, 1).
+
+    Examples
+    --------
+    >>> discoveries([0.04, 0.01, None, 0.9], 0.1)
+    [True, True, None, False]
+    """
+    if not 0 < rate < 1:
+        raise ValueError(f"false discovery rate: expected a number between 0 and 1, got {rate}")
+    known = [p for p in p_values if p is not None]
+    selected = iter(false_discovery_control(known) <= rate + 1e-12) if known else iter(())
+    return [None if p is None else bool(next(selected)) for p in p_values]
+
+
+class Decision(NamedTuple):
+    """What an operating point says of one score; `flagged` is None, with the reason, where it says nothing."""
+
+    p_value: float | None
+    flagged: bool | None
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,60 +122,175 @@ class Calibration:
     false_alarm_rate
         The share of healthy images that may be flagged, in (0, 1).
     threshold
-        `score >= threshold` flags; equivalently the conformal p-value is at most `false_alarm_rate`.
+        `score >= threshold` flags.
+    confidence
+        None: the rate is kept on average over calibration sets, and a case is flagged exactly where its conformal
+        p-value is at most the rate. Else how sure it is that this calibration set keeps it.
+    column, groups
+        Where each scanner, site or sex is calibrated by itself: what the groups are, and the calibration of each. Then
+        only these decide; `scores` and `threshold` are those of all images together. Empty otherwise.
 
     References
     ----------
-    Split conformal p-values: Vovk et al., Algorithmic Learning in a Random World, 2005; Bates et al., Testing for
-    outliers with conformal p-values, Annals of Statistics 2023.
+    Split conformal p-values: Vovk et al., Algorithmic Learning in a Random World, 2005, in section 4.5 those of groups
+    (Mondrian); Bates et al., Testing for outliers with conformal p-values, Annals of Statistics 2023.
     """
 
     scores: np.ndarray
     false_alarm_rate: float
     threshold: float
+    confidence: float | None = None
+    column: str = ""
+    groups: dict[str, Calibration] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, scores: np.ndarray, false_alarm_rate: float) -> Calibration:
+    def fit(
+        cls,
+        scores: np.ndarray,
+        false_alarm_rate: float,
+        confidence: float | None = None,
+        groups: Sequence[str] | None = None,
+        column: str = "group",
+    ) -> Calibration:
         """Find the threshold.
+
+        Parameters
+        ----------
+        scores
+            (n,) of healthy images.
+        false_alarm_rate, confidence
+            The promise, as in `rank`.
+        groups
+            (n,) the group of each image, to calibrate each by itself; None: all together.
+        column
+            What the groups are, such as "scanner".
 
         Raises
         ------
         ValueError
-            `false_alarm_rate` is not in (0, 1), a score is not finite, or there are too few scores for the rate: the
-            smallest p-value that n scores can give is 1 / (n + 1).
+            The rate or the confidence is not in (0, 1), a score is not finite, an image has no group, or there are too
+            few scores for the promise, in one of the groups or in all: the sentence says how many it takes.
         """
-        if not 0 < false_alarm_rate < 1:
-            raise ValueError(f"false_alarm_rate: expected a number between 0 and 1, got {false_alarm_rate}")
-        scores = np.sort(np.asarray(scores, dtype=np.float64))
+        scores = np.asarray(scores, dtype=np.float64)
+        if groups is None:
+            return cls._fit(scores, false_alarm_rate, confidence, "calibration")
+        names = np.asarray(groups, dtype=str)
+        if unnamed := int((names == "").sum()):
+            raise ValueError(f"calibration: {unnamed} of the images have no {column}; fill the column in for all")
+        parts = {
+            str(name): cls._fit(scores[names == name], false_alarm_rate, confidence, f"calibration of {column} {name}")
+            for name in np.unique(names)
+        }
+        together = cls._fit(scores, false_alarm_rate, confidence, "calibration")
+        return cls(together.scores, false_alarm_rate, together.threshold, confidence, column, parts)
+
+    @classmethod
+    def _fit(cls, scores: np.ndarray, false_alarm_rate: float, confidence: float | None, what: str) -> Calibration:
         if not np.isfinite(scores).all():
-            raise ValueError("calibration: a score is not finite; the model is damaged, train it again")
+            raise ValueError(f"{what}: a score is not finite; the model is damaged, train it again")
+        scores = np.sort(scores)
         n = len(scores)
-        allowed = int(np.floor(false_alarm_rate * (n + 1) + 1e-9)) - 1  # healthy scores that may lie at or above
-        if allowed < 0:
-            needed = int(np.ceil(1 / false_alarm_rate - 1e-9)) - 1
+        chosen = rank(n, false_alarm_rate, confidence)
+        if chosen == 0:
+            sure = "" if confidence is None else f" with {100 * confidence:g} % confidence"
             raise ValueError(
-                f"calibration: {n} healthy images cannot give a false-alarm rate of {false_alarm_rate:g}; "
-                f"at least {needed} are needed"
+                f"{what}: {n} healthy images cannot give a false-alarm rate of {false_alarm_rate:g}{sure}; "
+                f"at least {images_needed(false_alarm_rate, confidence)} are needed"
             )
-        # The threshold lies just above the largest calibration score that must not be flagged.
-        threshold = np.nextafter(scores[n - 1 - allowed], np.inf)
-        return cls(scores, false_alarm_rate, float(threshold))
+        # Just above the score of that rank, so that `score >= threshold` means "above it".
+        return cls(scores, false_alarm_rate, float(np.nextafter(scores[n - chosen], np.inf)), confidence)
+
+    def of(self, group: str) -> Calibration | None:
+        """Return the calibration that decides a case of this group; None: the group was not calibrated."""
+        return self.groups.get(group) if self.groups else self
 
     def p_value(self, score: float) -> float:
         """Return (1 + number of calibration scores >= score) / (n + 1); never below 1 / (n + 1)."""
         above = len(self.scores) - int(np.searchsorted(self.scores, score, side="left"))
         return (1 + above) / (len(self.scores) + 1)
 
-    def promise(self) -> str:
-        """Say in one sentence what the operating point promises of new healthy images like the calibration ones.
+    def decide(self, score: float, group: str = "", spread: float | None = None) -> Decision:
+        """Decide one case.
 
-        Given the calibration set, the false-alarm rate follows a Beta distribution (Vovk 2012, Conditional validity of
-        inductive conformal predictors, proposition 2a); its 95 % quantile is the second half of the sentence.
+        Parameters
+        ----------
+        score
+            Its image score.
+        group
+            Its scanner, site or sex, where these are calibrated by themselves.
+        spread
+            How far the score varies over restarts of the inversion, in its units; None: not known.
+
+        Returns
+        -------
+        Decision
+            Flagged where the score reaches the threshold. Neither flagged nor cleared where score - spread and
+            score + spread lie on two sides of it, which keeps its p-value, and where the group is not calibrated,
+            which has none.
         """
-        n = len(self.scores)
-        flagged = int(np.floor(self.false_alarm_rate * (n + 1) + 1e-9))
-        worst = float(beta.ppf(0.95, flagged, n + 1 - flagged))
+        own = self.of(group)
+        if own is None:
+            known = f"calibrated were {', '.join(self.groups)}"
+            if not group:
+                return Decision(None, None, f"not calibrated: the image names no {self.column}; {known}")
+            advice = "calibrate on healthy images of it"
+            return Decision(None, None, f"not calibrated: {self.column} {group} is unknown; {known}; {advice}")
+        p_value = own.p_value(score)
+        if spread is not None and score - spread < own.threshold <= score + spread:
+            return Decision(
+                p_value,
+                None,
+                f"review by hand: the score {score:.4g} varies by {spread:.2g} between restarts of the inversion, "
+                f"across the threshold {own.threshold:.4g}",
+            )
+        return Decision(p_value, bool(score >= own.threshold), "")
+
+    def promise(self) -> str:
+        """Say what the operating point promises of new healthy images like the calibration ones; see `rank`."""
+        if self.groups:
+            each = " ".join(f"{name}: {part.promise()}" for name, part in self.groups.items())
+            return f"Each {self.column} has a threshold of its own. {each}"
+        n, rate = len(self.scores), self.false_alarm_rate
+        chosen = rank(n, rate, self.confidence)
+        if self.confidence is not None:
+            sure = f"{100 * self.confidence:g} % confidence"
+            return (
+                f"With {n} healthy calibration images and {sure}, this set flags at most {rate:.1%} of healthy images "
+                f"like them; on average over calibration sets, {chosen / (n + 1):.1%}."
+            )
+        worst = float(beta.ppf(CONFIDENCE, chosen, n + 1 - chosen))
         return (
-            f"With {n} healthy calibration images, at most {self.false_alarm_rate:.1%} of healthy images like them are "
+            f"With {n} healthy calibration images, at most {rate:.1%} of healthy images like them are "
             f"flagged on average over calibration sets; with 95 % confidence this set flags at most {worst:.1%}."
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads back."""
+        scores: dict[str, Any] = {"scores": self.scores.tolist()}
+        if self.groups:
+            scores = {"column": self.column, "groups": {name: p.scores.tolist() for name, p in self.groups.items()}}
+        return {"false_alarm_rate": self.false_alarm_rate, "confidence": self.confidence, **scores}
+
+    @classmethod
+    def from_json(cls, point: dict[str, Any]) -> Calibration:
+        """Rebuild it; KeyError, TypeError or ValueError where a value is missing or damaged."""
+        promise = point["false_alarm_rate"], point.get("confidence")
+        if "groups" not in point:
+            return cls.fit(np.array(point["scores"]), *promise)
+        parts = dict(point["groups"])
+        names = [name for name, scores in parts.items() for _ in scores]
+        return cls.fit(np.concatenate([*parts.values()]), *promise, names, point["column"])
+
+    def summary(self) -> dict[str, Any]:
+        """Return what results say of the operating point; JSON-ready. `NOT_CALIBRATED` is what they say without one."""
+        described: dict[str, Any] = {
+            "threshold": self.threshold,
+            "false_alarm_rate": self.false_alarm_rate,
+            "confidence": self.confidence,
+            "n_calibration": len(self.scores),
+            "promise": self.promise(),
+            "calibration_scores": self.scores.tolist(),
+        }
+        if self.groups:
+            described |= {"column": self.column, "groups": {name: p.summary() for name, p in self.groups.items()}}
+        return described

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import overload
 
 import numpy as np
 
 from anogan import io, transforms
 from anogan.config import Config, InputConfig
+from anogan.listing import Entry, read_listing
 from anogan.scan import Scan
 
-HEALTHY = ("healthy", "normal", "good", "genuine", "bona fide", "0")
-"""What folders and manifests may call a normal image; case does not matter, nor do - and _."""
-ABNORMAL = ("abnormal", "anomalous", "anomaly", "attack", "1")
-GROUPS = ("site", "scanner", "device", "sex", "age_group", "ethnicity", "species")
-"""Columns of a manifest that say which group an image belongs to. Others may name a person and are not read."""
-_SPLITS = {"train": "train", "training": "train", "calibration": "calibration", "calib": "calibration"}
-_SPLITS |= dict.fromkeys(("test", "val", "validation"), "test")
 LEAST_TRAIN = 10
 """Fewer healthy training images than this are refused."""
 
@@ -31,7 +24,8 @@ LEAST_TRAIN = 10
 class Item:
     """One image of a set: its file, whose it is, 0 = healthy or 1 = abnormal, where it is abnormal, and its groups.
 
-    `groups` holds those of `GROUPS` that the manifest says of the image, such as {"scanner": "A"}.
+    `groups` holds those of `listing.GROUPS` that the manifest says of the image, such as {"scanner": "A"}; `group` is the one
+    that a calibration goes by.
     """
 
     path: Path
@@ -39,6 +33,7 @@ class Item:
     label: int
     mask: Path | None = None
     groups: Mapping[str, str] = field(default_factory=dict, hash=False)
+    group: str = ""
 
 
 def draw_subjects(subjects: Sequence[str], fraction: float, seed: int) -> np.ndarray:
@@ -77,9 +72,9 @@ class ScanSet(Sequence[Item]):
         return [item.subject for item in self.items]
 
     def read(self, index: int) -> Scan:
-        """Read one image; its subject is the set's. Raises ValueError as `read_scan` does."""
+        """Read one image; its subject and group are the set's. Raises ValueError as `read_scan` does."""
         item = self.items[index]
-        return dataclasses.replace(io.read_scan(item.path), subject=item.subject)
+        return dataclasses.replace(io.read_scan(item.path), subject=item.subject, group=item.group)
 
     def read_mask(self, index: int) -> np.ndarray | None:
         """Read where one image is abnormal: (H, W) bool, or None when nobody has drawn it."""
@@ -154,24 +149,12 @@ class Splits:
     test: ScanSet
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """An image as a folder or a manifest names it: `split` and `subject` may be unsaid ("")."""
-
-    path: Path
-    split: str
-    label: int
-    subject: str
-    mask: Path | None
-    groups: Mapping[str, str] = field(default_factory=dict)
-
-
-def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None = None) -> Splits:
+def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None = None, group: str = "") -> Splits:
     """Open a folder or a manifest as training, calibration and test images.
 
     A folder holds `healthy/`, and perhaps `abnormal/` and `masks/`, or the same under `train/`, `calibration/` and
     `test/` (or `val/`). A manifest is a CSV file, named itself or lying in the folder as `manifest.csv`. It has columns
-    `file` and `label`, and perhaps `split`, `subject` (or `patient`), `mask` and those of `GROUPS` (`species`, or
+    `file` and `label`, and perhaps `split`, `subject` (or `patient`), `mask` and those of `listing.GROUPS` (`species`, or
     `attack`: how an abnormal image was made); its paths begin at its folder.
 
     A subject is what the manifest says, else the first folder below `healthy/` or `abnormal/`, else a pseudonym of the
@@ -187,22 +170,19 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
         The profile.
     seed
         Draws the splits that are not given; None: the profile's `training.seed`.
+    group
+        The column of the manifest, such as "scanner" or "site", that says each image's group; "": none.
 
     Raises
     ------
     ValueError
         Nothing is there, a file or mask is missing or lies outside, a label or split is unknown, a subject is in two
-        splits, an abnormal image is in a healthy split, or fewer than 10 healthy images are left to train on.
+        splits, an abnormal image is in a healthy split, fewer than 10 healthy images are left to train on, or there is
+        no such column.
     """
     path = Path(path)
     seed = config.training.seed if seed is None else seed
-    manifest = path / "manifest.csv" if path.is_dir() else path
-    if manifest.is_file():
-        entries = _read_manifest(manifest)
-    elif path.is_dir():
-        entries = _read_folder(path)
-    else:
-        raise ValueError(f"{path}: there is no such folder or manifest")
+    entries = read_listing(path, group)
     parts = (
         _given_splits(path, entries) if any(entry.split for entry in entries) else _drawn_splits(path, entries, seed)
     )
@@ -217,7 +197,39 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
     return Splits(**{name: ScanSet(f"{path} ({name})", tuple(items)) for name, items in parts.items()})
 
 
-def _given_splits(path: Path, entries: list[_Entry]) -> dict[str, list[Item]]:
+def open_healthy(path: str | os.PathLike[str], group: str = "") -> ScanSet:
+    """Open a folder or a manifest as one set of healthy images, as another site brings them to calibrate on.
+
+    The layout is that of `open_dataset`. Where splits are given, only the calibration split is taken; else all healthy
+    images, but those of whoever has an abnormal one.
+
+    Raises
+    ------
+    ValueError
+        As `open_dataset`, or no healthy image is left.
+    """
+    path = Path(path)
+    entries = read_listing(path, group)
+    if any(entry.split for entry in entries):
+        items = _given_splits(path, entries)["calibration"]
+    else:
+        everyone = [_item(entry, _subject(entry)) for entry in entries]
+        patients = {item.subject for item in everyone if item.label}
+        items = [item for item in everyone if item.subject not in patients]
+    if not items:
+        raise ValueError(f"{path}: holds no healthy images to calibrate on; add some, or mark the calibration split")
+    return ScanSet(f"{path} (healthy)", tuple(items))
+
+
+def _item(entry: Entry, subject: str) -> Item:
+    return Item(entry.path, subject, entry.label, entry.mask, entry.groups, entry.group)
+
+
+def _subject(entry: Entry) -> str:
+    return entry.subject or io.read_subject(entry.path) or entry.path.stem
+
+
+def _given_splits(path: Path, entries: list[Entry]) -> dict[str, list[Item]]:
     parts: dict[str, list[Item]] = {"train": [], "calibration": [], "test": []}
     home: dict[str, str] = {}
     for entry in entries:
@@ -234,21 +246,12 @@ def _given_splits(path: Path, entries: list[_Entry]) -> dict[str, list[Item]]:
             )
         # A file's name is no person: numbers begin anew in each split.
         subject = named or f"{entry.split}/{entry.path.stem}"
-        parts[entry.split].append(Item(entry.path, subject, entry.label, entry.mask, entry.groups))
+        parts[entry.split].append(_item(entry, subject))
     return parts
 
 
-def _drawn_splits(path: Path, entries: list[_Entry], seed: int) -> dict[str, list[Item]]:
-    items = tuple(
-        Item(
-            entry.path,
-            entry.subject or io.read_subject(entry.path) or entry.path.stem,
-            entry.label,
-            entry.mask,
-            entry.groups,
-        )
-        for entry in entries
-    )
+def _drawn_splits(path: Path, entries: list[Entry], seed: int) -> dict[str, list[Item]]:
+    items = tuple(_item(entry, _subject(entry)) for entry in entries)
     patients = {item.subject for item in items if item.label}
     healthy = ScanSet(f"{path} (healthy)", tuple(item for item in items if item.subject not in patients))
     if len(healthy) < LEAST_TRAIN:
@@ -268,101 +271,3 @@ def _drawn_splits(path: Path, entries: list[_Entry], seed: int) -> dict[str, lis
         "calibration": list(calibration),
         "test": [*test, *(item for item in items if item.subject in patients)],
     }
-
-
-def _read_folder(folder: Path) -> list[_Entry]:
-    split_folders = {place: _SPLITS[place.name.lower()] for place in _folders(folder) if place.name.lower() in _SPLITS}
-    if split_folders:
-        entries = [entry for place, split in split_folders.items() for entry in _read_labels(place, split, folder)]
-    else:
-        entries = _read_labels(folder, "", folder)
-    if not entries and not any(folder.iterdir()):
-        raise ValueError(f"{folder}: is empty; put images into {folder / 'healthy'}")
-    if not any(entry.label == 0 for entry in entries):
-        raise ValueError(
-            f"{folder}: has no healthy images; put them into {folder / 'healthy'}, or name them in a manifest.csv"
-        )
-    return entries
-
-
-def _read_labels(place: Path, split: str, root: Path) -> list[_Entry]:
-    """Return the images below the label folders of `place`."""
-    entries = []
-    for folder in _folders(place):
-        label = _label(folder.name)
-        if label is None or not any(folder.iterdir()):
-            continue
-        masks = [home / "masks" for home in (place, root) if (home / "masks").is_dir()]
-        for path in io.find_images([folder]):
-            inside = path.relative_to(folder)
-            subject = inside.parts[0] if len(inside.parts) > 1 else ""
-            mask = _find_mask(path, inside, masks) if label and masks else None
-            entries.append(_Entry(path, split, label, subject, mask))
-    return entries
-
-
-def _find_mask(path: Path, inside: Path, masks: list[Path]) -> Path:
-    """Return the file in a masks folder that has the image's place and name; its suffix may be another."""
-    for home in masks:
-        same = home / inside
-        if same.is_file():
-            return same
-        for other in sorted(same.parent.glob("*")):
-            if other.stem == inside.stem and other.is_file():
-                return other
-    raise ValueError(f"{path}: has no mask {inside.with_suffix('.png')} in {masks[0]}; draw one, or remove all masks")
-
-
-def _folders(place: Path) -> list[Path]:
-    return sorted(entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _label(word: str) -> int | None:
-    word = " ".join(word.lower().replace("_", " ").replace("-", " ").split())
-    return 0 if word in HEALTHY else 1 if word in ABNORMAL else None
-
-
-def _read_manifest(manifest: Path) -> list[_Entry]:
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            columns = [name.strip().lower() for name in next(reader, [])]
-            lines = [
-                (reader.line_num, {name: cell.strip() for name, cell in zip(columns, cells, strict=False)})
-                for cells in reader
-                if any(cells)
-            ]
-    except (UnicodeDecodeError, csv.Error):
-        raise ValueError(f"{manifest}: is not a CSV file in UTF-8; save it as one") from None
-    if missing := {"file", "label"} - set(columns):
-        raise ValueError(
-            f"{manifest}: has no column {' or '.join(sorted(missing))}; expected file, label and perhaps more"
-        )
-    entries = []
-    for number, cells in lines:
-        where = f"{manifest} line {number}"
-        label, split = _label(cells.get("label", "")), cells.get("split", "").lower()
-        if label is None:
-            raise ValueError(f"{where}: unknown label {cells.get('label', '')!r}; expected healthy or abnormal")
-        if split and split not in _SPLITS:
-            raise ValueError(f"{where}: unknown split {split!r}; expected train, calibration or test")
-        path = _inside(manifest.parent, cells["file"], where, "file")
-        mask = _inside(manifest.parent, cells["mask"], where, "mask") if cells.get("mask") else None
-        subject = cells.get("subject") or cells.get("patient") or ""
-        cells["species"] = cells.get("species") or cells.get("attack", "")
-        groups = {name: cells[name] for name in GROUPS if cells.get(name)}
-        entries.append(_Entry(path, _SPLITS.get(split, ""), label, subject, mask, groups))
-    if not any(entry.label == 0 for entry in entries):
-        raise ValueError(f"{manifest}: names no healthy image; at least {LEAST_TRAIN} are needed to train")
-    return entries
-
-
-def _inside(folder: Path, name: str, where: str, what: str) -> Path:
-    """Return a manifest's file, which must exist and, by its name, lie in the manifest's folder."""
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if not name or parts.is_absolute() or ".." in parts.parts or Path(name).is_absolute():
-        raise ValueError(f"{where}: the {what} {name!r} lies outside {folder}; give a path that begins there")
-    path = folder / parts
-    if not path.is_file():
-        raise ValueError(f"{where}: the {what} {path} is missing")
-    return path

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from anogan import checkpoint, provenance, training, transforms
 from anogan.blur import gaussian_blur
-from anogan.calibration import Calibration
+from anogan.calibration import NOT_CALIBRATED, Calibration, Decision
 from anogan.config import Config, load_config
 from anogan.dataset import ScanSet
 from anogan.inversion import invert, residual_maps
@@ -154,27 +154,44 @@ class Detector:
         weights = dict(zip(COMPONENTS, map(float, fusion.weights), strict=True))
         return dataclasses.replace(draft, fusion=fusion, map_range=(low, high), provenance={"fusion": weights})
 
-    def calibrate(self, calibration: ScanSet, false_alarm_rate: float | None = None) -> Detector:
+    def calibrate(
+        self,
+        calibration: ScanSet,
+        false_alarm_rate: float | None = None,
+        *,
+        confidence: float | None = None,
+        group: str = "",
+    ) -> Detector:
         """Return this detector with an operating point from healthy scans untouched by training.
+
+        Nothing else changes, so images of another site set a threshold for that site. `provenance["calibrations"]`
+        lists what has calibrated, the last one last. The promise is that of `anogan.calibration.rank`, its rate the
+        profile's unless given. `group` says what the scans' groups are, such as "scanner", and each is calibrated by
+        itself; "": all together.
 
         Raises
         ------
         ValueError
-            A scan is labeled abnormal, was seen in training, or there are too few scans for the rate.
+            A scan is labeled abnormal, was seen in training, has no group, or there are too few scans for the promise.
         """
         if calibration.labels.any():
             raise ValueError(f"{calibration.name}: holds abnormal scans; calibration takes healthy ones only")
         images, kept = _load(calibration, self.config, least=1)
-        hashes = {provenance.file_hash(calibration.items[index].path) for index in kept}
-        seen = hashes & set(self.provenance.get("files", []))
-        if seen:
+        scans = calibration.subset(kept)
+        origin = provenance.describe_calibration(scans)
+        if seen := set(origin["files"]) & set(self.provenance.get("files", [])):
             raise ValueError(f"{calibration.name}: {len(seen)} of its scans were used in training; calibrate on others")
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
-        return self.calibrate_scores(self.maps(images).scores.numpy(), rate)
+        groups = [item.group for item in scans] if group else None
+        point = Calibration.fit(self.maps(images).scores.numpy(), rate, confidence, groups, group)
+        history = [*self.provenance.get("calibrations", []), origin]
+        return dataclasses.replace(self, calibration=point, provenance=self.provenance | {"calibrations": history})
 
-    def calibrate_scores(self, scores: np.ndarray, false_alarm_rate: float) -> Detector:
+    def calibrate_scores(
+        self, scores: np.ndarray, false_alarm_rate: float, confidence: float | None = None
+    ) -> Detector:
         """Return this detector with an operating point from the scores of healthy images, (n,)."""
-        return dataclasses.replace(self, calibration=Calibration.fit(scores, false_alarm_rate))
+        return dataclasses.replace(self, calibration=Calibration.fit(scores, false_alarm_rate, confidence))
 
     # Using one
 
@@ -211,14 +228,15 @@ class Detector:
             return Result(scan.source, "not scored", reason="its score is not finite", seconds=seconds)
         shape = scan.pixels.shape[:2]
         component_scores = top_mean(maps.components[index], self.fusion.top)
-        calibration = self.calibration
+        spread = None if maps.spread is None else float(maps.spread[index])
+        point = self.calibration
+        decision = Decision(None, None, "") if point is None else point.decide(score, scan.group, spread)
         return Result(
             scan.source,
             "scored",
             score=score,
-            p_value=None if calibration is None else calibration.p_value(score),
-            flagged=None if calibration is None else score >= calibration.threshold,
-            uncertainty=None if maps.spread is None else float(maps.spread[index]),
+            **decision._asdict(),
+            uncertainty=spread,
             anomaly_map=transforms.to_scan_grid(maps.fused[index].numpy(), shape),
             reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan, self.config.input),
             components=dict(zip(COMPONENTS, map(float, component_scores), strict=True)),
@@ -263,7 +281,9 @@ class Detector:
                 *self.reference.distances(judged.features, x),
             ]
             raw = torch.stack([gaussian_blur(m.float(), 1.0) for m in maps], dim=1)
-        return raw, inversion.reconstruction, inversion.spread
+        # That of the residuals' part of the fused map, in units of the image score; none where they have no weight.
+        unit = float(self.fusion.weights[RESIDUALS].sum() > 0) / self.fusion.spread[0]
+        return raw, inversion.reconstruction, None if inversion.spread is None else inversion.spread * unit
 
     def _residual_score(self, x: Tensor, reconstruction: Tensor, features: list[Tensor]) -> Tensor:
         """Return the residuals' part of the image score, (N,): what the refinement of the inversion descends."""
@@ -290,15 +310,12 @@ class Detector:
         folder = Path(folder)
         checkpoint.write_text(folder / "profile.toml", self.config.to_toml())
         digest = checkpoint.write_tensors(folder / "detector.safetensors", self._tensors())
-        calibration = self.calibration
         described = {
             "format": FORMAT,
             "sha256": digest,
             "profile_sha256": hashlib.sha256(self.config.to_toml().encode()).hexdigest(),
             "map_range": list(self.map_range),
-            "calibration": None
-            if calibration is None
-            else {"false_alarm_rate": calibration.false_alarm_rate, "scores": calibration.scores.tolist()},
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
             "provenance": self.provenance,
         }
         checkpoint.write_json(folder / "detector.json", described)
@@ -346,9 +363,6 @@ class Detector:
         try:
             low, high = (float(value) for value in described["map_range"])
             point = described["calibration"]
-            calibration = (
-                None if point is None else Calibration.fit(np.array(point["scores"]), point["false_alarm_rate"])
-            )
             return cls(
                 config,
                 networks,
@@ -356,23 +370,18 @@ class Detector:
                 Fusion.from_tensors(tensors, config.scoring.top),
                 (low, high),
                 described["provenance"],
-                calibration,
+                None if point is None else Calibration.from_json(point),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder}: damaged run folder ({error}); restore it or train again") from None
 
     def summary(self) -> dict[str, Any]:
         """Return what results say of the detector that made them; JSON-ready, no pixels, no names."""
-        calibration = self.calibration
         return {
             "name": self.config.name,
             "profile": self.config.description,
-            "threshold": None if calibration is None else calibration.threshold,
-            "false_alarm_rate": None if calibration is None else calibration.false_alarm_rate,
-            "n_calibration": 0 if calibration is None else len(calibration.scores),
-            "promise": "" if calibration is None else calibration.promise(),
             "map_range": list(self.map_range),
-            "calibration_scores": [] if calibration is None else calibration.scores.tolist(),
+            **(NOT_CALIBRATED if self.calibration is None else self.calibration.summary()),
             "version": self.provenance.get("versions", {}).get("anogan", ""),
             "trained": self.provenance.get("trained", ""),
             "hash": checkpoint.digest(self._tensors())[:16],

@@ -47,6 +47,19 @@ def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int
     }
 
 
+def describe_calibration(scans: ScanSet) -> dict[str, Any]:
+    """Return what is worth knowing of the healthy scans that set a threshold, JSON-ready; `files` as in `describe`."""
+    files = sorted(file_hash(item.path) for item in scans)
+    return {
+        "calibrated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "data": hashlib.sha256("".join(files).encode()).hexdigest(),
+        "files": files,
+        "images": len(scans),
+        "subjects": len(set(scans.subjects)),
+        "versions": {"anogan": anogan.__version__},
+    }
+
+
 def file_hash(path: Path) -> str:
     """Return the first 16 hex digits of the SHA-256 of the file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

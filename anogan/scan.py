@@ -31,6 +31,8 @@ class Scan:
         DICOM UIDs, or "".
     position
         Place along the slice normal in mm, or None.
+    group
+        Its scanner, site or sex, where these are calibrated by themselves, or "".
     details
         What else the reader found: original size, bits, window, transfer syntax.
 
@@ -50,6 +52,7 @@ class Scan:
     series_uid: str = ""
     instance_uid: str = ""
     position: float | None = None
+    group: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,13 +75,15 @@ class Result:
     source
         The file as the user named it.
     status, reason
-        "scored", or "not scored" and why. What is not scored is not normal: nobody has looked at it.
+        "scored", or "not scored" and why. What is not scored is not normal: nobody has looked at it. Also why a scored
+        case is not decided.
     score
         Higher = more anomalous; NaN when not scored.
     p_value
-        Conformal p-value in (0, 1], or None before calibration.
+        Conformal p-value in (0, 1], or None before calibration and where the scan's group is not calibrated.
     flagged
-        Whether the score reaches the threshold, or None before calibration and when not scored.
+        Whether the score reaches the threshold, or None where that is not decided: there is no p-value, or there is one
+        and a person must decide, as the score varies across the threshold.
     uncertainty
         Spread of the score over restarts of the inversion, in units of the score, or None.
     anomaly_map

@@ -14,7 +14,7 @@ LAYERS = [
     {"config", "scan"},
     {"networks", "metrics", "heatmap", "augmentation", "blur"},
     {"io", "transforms", "losses", "local_fakes", "scoring", "calibration"},
-    {"inversion", "reference", "dataset", "checkpoint", "devices", "provenance", "synthetic"},
+    {"inversion", "reference", "listing", "dataset", "checkpoint", "devices", "provenance", "synthetic"},
     {"training", "progress", "snapshots"},
     {"detector"},
     {"evaluation", "review"},

@@ -20,7 +20,7 @@ def accuracy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import accuracy
 
     yield accuracy
-    for name in ("accuracy", "datasets", "peers"):
+    for name in ("accuracy", "calibration", "datasets", "peers"):
         sys.modules.pop(name, None)
 
 
@@ -59,3 +59,40 @@ def test_scores_are_kept_and_read_again(accuracy: Any, monkeypatch: pytest.Monke
     assert run["scores"] == [0.1, 0.25, 0.2, 0.12346]
     assert run["auroc"][0] == 0.5
     assert accuracy.place("busi", 3, "a method, of sorts").is_file()
+
+
+def test_another_site_changes_the_cell_and_not_its_black_surroundings(accuracy: Any) -> None:
+    import calibration
+
+    pixels = np.zeros((20, 20, 3), np.float32)
+    pixels[5:15, 5:15] = 0.4 + 0.2 * np.random.default_rng(0).random((10, 10, 3), dtype=np.float32)
+    scan, cell = Scan(pixels, "cell"), pixels.max(axis=2) > 0
+    assert np.allclose(calibration.other_site(scan, 0).pixels, pixels, atol=1e-6)
+    for change in ({"contrast": 1.3}, {"noise": 0.02}, {"blur": 1.0}):
+        changed = calibration.other_site(scan, 0, **change).pixels
+        assert not changed[~cell].any()
+        assert changed[cell].mean() == pytest.approx(pixels[cell].mean(), abs=0.01)
+        wider = changed[cell].std() / pixels[cell].std()
+        assert 1.28 < wider < 1.32 if "contrast" in change else wider > 1.02 if "noise" in change else wider < 0.6
+
+
+def test_the_table_of_calibration_is_made_from_kept_scores(accuracy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores at the other site are one higher: its false alarms rise, and its own threshold brings them back."""
+    import calibration
+
+    monkeypatch.setattr(calibration, "SPLITS", 50)
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 400)
+    scores = generator.normal(size=800) + 3 * labels
+    kept = {
+        "labels": labels.tolist(),
+        "patients": (np.arange(800) % 40).tolist(),
+        "scores": {"as it is": scores.tolist(), "brighter": (scores + 1).tolist()},
+    }
+    by_patient = calibration.split_real(kept)[0]
+    assert by_patient["mean"] == pytest.approx(0.05, abs=0.01)
+    rows = {(row["site"], row["n"], row["confidence"]): row for row in calibration.recalibrate(kept)}
+    assert rows["brighter", 0, None]["mean"] > 0.15
+    assert rows["brighter", 100, None]["mean"] == pytest.approx(0.05, abs=0.015)
+    assert rows["brighter", 100, 0.95]["mean"] == pytest.approx(2 / 101, abs=0.01)
+    assert rows["brighter", 0, None]["auroc"] == rows["as it is", 0, None]["auroc"]

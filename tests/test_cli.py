@@ -86,6 +86,8 @@ def test_version(anogan) -> None:
         ["train", "images", "--profile", "tiny"],  # no run
         ["inspect", "runs/x"],  # no images
         ["calibrate", "runs/x", "images", "--false-alarm-rate", "often"],
+        ["calibrate"],
+        ["calibrate", "runs/x"],  # no images
     ],
 )
 def test_wrong_usage_is_exit_code_2(anogan, arguments: list[str]) -> None:
@@ -106,6 +108,8 @@ def test_wrong_usage_is_exit_code_2(anogan, arguments: list[str]) -> None:
         (["train", "nowhere", "--profile", "tiny", "--run", "full"], "full: exists already; add --resume"),
         (["synth", "full"], "full: holds something already"),
         (["calibrate", "nowhere", "full"], "nowhere: there is no such run folder"),
+        (["calibrate", "nowhere", "full", "--out", "full"], "full: exists already; choose another --out"),
+        (["calibrate", "--plan", "1.5"], "false_alarm_rate: expected a number between 0 and 1, got 1.5"),
         (["inspect", "nowhere", "nothing.png"], "nothing.png"),
         (["inspect", "full", "full/one.png"], "detector.json"),
         (["evaluate", "nowhere", "full"], "nowhere: there is no such run folder"),
@@ -189,6 +193,82 @@ def test_inspect_writes_results_and_never_calls_a_bad_file_normal(
 
     (work / "cut.png").unlink()
     assert anogan("inspect", tiny_run, work, "--out", tmp_path / "again").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "average", "sure"),
+    [(["0.01"], 99, "299 healthy images keep them at 0.01 with 95 %"), (["0.05"], 19, "59 healthy images"),
+     (["0.05", "--confidence", "0.99"], 19, "90 healthy images keep them at 0.05 with 99 %")],
+)  # fmt: skip
+def test_a_plan_needs_no_run(anogan, arguments: list[str], average: int, sure: str) -> None:
+    result = anogan("calibrate", "--plan", *arguments)
+    assert result.code == 0
+    assert result.out.startswith(f"{average} healthy images keep false alarms at {arguments[0]} on average")
+    assert f"\n{sure}" in result.out
+
+
+@pytest.fixture
+def other_site(tiny_folder: Path, tmp_path: Path) -> Path:
+    """Return a folder with a manifest of darker copies of healthy images, and of two scanners."""
+    import cv2
+
+    folder = tmp_path / "site"
+    folder.mkdir()
+    rows = ["file,label,scanner,subject"]
+    for index, path in enumerate(sorted((tiny_folder / "healthy").rglob("*.png"))[:30]):
+        cv2.imwrite(str(folder / f"{index}.png"), (cv2.imread(str(path)) * 0.8).astype("uint8"))
+        rows.append(f"{index}.png,healthy,{'AB'[index % 2]},p{index // 2}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_another_site_gets_a_run_of_its_own(anogan, tiny_run: Path, other_site: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in tiny_run.glob("*.*")}
+    result = anogan("calibrate", tiny_run, other_site, "--out", tmp_path / "new", "--false-alarm-rate", "0.1")
+    assert result.code == 0, result.err
+    assert re.search(rf"the threshold of {tiny_run} would flag \d+ of these 30 healthy images \(", result.out)
+    assert "With 30 healthy calibration images, at most 10.0%" in result.out
+    assert "These 30 images are of 15 subjects, and images of one subject are alike" in result.out
+    assert {path.name: path.read_bytes() for path in tiny_run.glob("*.*")} == before
+    described = json.loads((tmp_path / "new" / "detector.json").read_text())
+    assert described["sha256"] == json.loads(before["detector.json"])["sha256"]  # the same networks
+    assert [entry["images"] for entry in described["provenance"]["calibrations"]][-1] == 30
+    assert anogan("inspect", tmp_path / "new", other_site / "0.png").code == 0
+    assert anogan("calibrate", tmp_path / "new", other_site, "--out", tmp_path / "newer").code == 0
+
+
+def test_each_scanner_is_calibrated_and_another_is_not_decided(
+    anogan, tiny_run: Path, other_site: Path, tmp_path: Path
+) -> None:
+    arguments = ["calibrate", tiny_run, other_site, "--out", tmp_path / "new", "--group", "scanner"]
+    result = anogan(*arguments, "--false-alarm-rate", "0.05")
+    assert result.code == 1
+    assert (
+        "calibration of scanner A: 15 healthy images cannot give a false-alarm rate of 0.05; at least 19" in result.err
+    )
+    assert not (tmp_path / "new").exists()
+    result = anogan(*arguments, "--false-alarm-rate", "0.1")
+    assert "Each scanner has a threshold of its own. A: With 15 healthy" in result.out
+    known = anogan("inspect", tmp_path / "new", other_site / "0.png", "--group", "A", "--fdr", "0.1")
+    assert "1 scored" in known.out
+    assert "not decided" not in known.out
+    assert re.search(r"[01] of 1 in the work list are discoveries at 10.0%", known.out)
+    unknown = anogan("inspect", tmp_path / "new", other_site / "0.png", "--group", "C", "--out", tmp_path / "out")
+    assert "1 scored, 0 flagged, 1 not decided" in unknown.out
+    assert "scanner C is unknown" in " ".join(unknown.out.split())
+    (case,) = json.loads((tmp_path / "out" / "results.json").read_text())["cases"]
+    assert (case["flagged"], case["p_value"], case["group"]) == (None, None, "C")
+
+
+def test_discoveries_need_p_values(anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    described = json.loads((tmp_path / "run" / "detector.json").read_text())
+    (tmp_path / "run" / "detector.json").write_text(json.dumps({**described, "calibration": None}))
+    image = next((tiny_folder / "healthy").rglob("*.png"))
+    result = anogan("inspect", tmp_path / "run", image, "--fdr", "0.1")
+    assert result.code == 1
+    assert "is not calibrated, so there are no p-values for --fdr" in result.err
+    assert "expected a number between 0 and 1" in anogan("inspect", tiny_run, image, "--fdr", "10").err
 
 
 def test_an_altered_weight_file_is_refused(anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path) -> None:

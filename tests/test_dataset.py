@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from anogan.config import Config, InputConfig
-from anogan.dataset import Item, ScanSet, Splits, open_dataset
+from anogan.dataset import Item, ScanSet, Splits, open_dataset, open_healthy
 from anogan.io import write_png
 from anogan.io.dicom import write_dicom
 
@@ -290,6 +290,45 @@ def test_loading_goes_on_past_what_cannot_be_read(tmp_path: Path) -> None:
     assert "cut off" in problems[0][1]
     assert seen == [(k, 5) for k in range(1, 6)]
     assert scans.read(2).subject == "p1"
+
+
+def scanners(folder: Path, split: str = "") -> Path:
+    """Write a manifest of 20 images of ten subjects; the first ten images are scanner A's."""
+    images(folder, range(20))
+    rows = [f"{k}.png,healthy,{split},p{k // 2},{'A' if k < 10 else 'B'}" for k in range(20)]
+    return manifest(folder, *rows, header="file,label,split,subject,Scanner")
+
+
+def test_a_column_says_each_images_group(tmp_path: Path) -> None:
+    splits = open_dataset(scanners(tmp_path), CONFIG, group="scanner")
+    for part in (splits.train, splits.calibration, splits.test):
+        assert [item.group for item in part] == ["A" if int(item.path.stem) < 10 else "B" for item in part]
+        assert part.read(0).group == part[0].group
+    assert not any(item.group for item in open_dataset(tmp_path, CONFIG).train)
+
+
+def test_a_missing_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no column site; it has file, label, split, subject, scanner$"):
+        open_dataset(scanners(tmp_path / "a"), CONFIG, group="site")
+    images(tmp_path / "b" / "healthy", range(20))
+    with pytest.raises(ValueError, match=r"b: has no manifest\.csv with a column site; write one that says each"):
+        open_dataset(tmp_path / "b", CONFIG, group="site")
+
+
+def test_another_site_calibrates_on_all_its_healthy_images(tmp_path: Path) -> None:
+    images(tmp_path / "a" / "healthy", range(3))
+    images(tmp_path / "a" / "healthy" / "p7", ["x"])
+    images(tmp_path / "a" / "abnormal" / "p7", ["y"])  # an ill person's healthy image is left out
+    assert [item.path.stem for item in open_healthy(tmp_path / "a")] == ["0", "1", "2"]
+    assert {item.group for item in open_healthy(scanners(tmp_path / "b"), "scanner")} == {"A", "B"}
+
+
+def test_another_site_keeps_to_its_calibration_split(tmp_path: Path) -> None:
+    images(tmp_path / "calibration" / "healthy", range(3))
+    images(tmp_path / "test" / "healthy", range(5))
+    assert len(open_healthy(tmp_path)) == 3
+    with pytest.raises(ValueError, match="holds no healthy images to calibrate on; add some, or mark the calibration"):
+        open_healthy(scanners(tmp_path / "other", split="test"))
 
 
 # Real data

@@ -81,6 +81,46 @@ def test_calibrate_returns_a_new_detector(tiny_detector: Detector, tiny_splits) 
     assert tiny_detector.calibration.threshold == threshold
 
 
+def test_each_group_is_calibrated_by_itself_and_kept(tiny_detector: Detector, tiny_splits, tmp_path: Path) -> None:
+    items = [
+        dataclasses.replace(item, group="AB"[index % 2])
+        for index, item in enumerate([*tiny_splits.calibration, *tiny_splits.test])
+        if not item.label
+    ]
+    grouped = tiny_detector.calibrate(ScanSet("two scanners", tuple(items)), 0.2, confidence=0.5, group="scanner")
+    loaded = Detector.load(grouped.save(tmp_path / "run"))
+    assert loaded.summary() == grouped.summary()
+    assert loaded.calibration.column == "scanner"
+    scan = tiny_splits.test.read(0)
+    for group in "AB":
+        result = loaded.inspect(dataclasses.replace(scan, group=group))
+        assert result.p_value == loaded.calibration.groups[group].p_value(result.score)
+    for group, words in (("C", "scanner C is unknown; calibrated were A, B"), ("", "the image names no scanner")):
+        result = loaded.inspect(dataclasses.replace(scan, group=group))
+        assert (result.status, result.p_value, result.flagged) == ("scored", None, None)
+        assert words in result.reason
+
+
+def test_calibration_leaves_its_trace_and_the_networks_alone(tiny_detector: Detector, tiny_splits) -> None:
+    again = tiny_detector.calibrate(tiny_splits.calibration, 0.3)
+    assert again.summary()["hash"] == tiny_detector.summary()["hash"]
+    assert again.provenance["trained"] == tiny_detector.provenance["trained"]
+    first, second = again.provenance["calibrations"]
+    assert [first] == tiny_detector.provenance["calibrations"]
+    assert second["images"] == len(tiny_splits.calibration)
+    assert second["data"] == first["data"]
+    assert not any(item.path.name in json.dumps(second) for item in tiny_splits.calibration)
+
+
+def test_a_run_from_before_there_were_kinds_of_promise_is_read(tiny_detector: Detector, tmp_path: Path) -> None:
+    run = tiny_detector.save(tmp_path)
+    described = json.loads((run / "detector.json").read_text())
+    described["calibration"] = {key: described["calibration"][key] for key in ("false_alarm_rate", "scores")}
+    del described["provenance"]["calibrations"]
+    (run / "detector.json").write_text(json.dumps(described))
+    assert Detector.load(run).summary() == tiny_detector.summary()
+
+
 def test_training_scans_may_not_calibrate(tiny_detector: Detector, tiny_splits) -> None:
     with pytest.raises(ValueError, match="were used in training; calibrate on others"):
         tiny_detector.calibrate(tiny_splits.train)
@@ -114,10 +154,30 @@ def test_refinement_lowers_the_residual_score_and_gives_an_uncertainty(tiny_dete
     plain, better = even.inspect(scan), refined.inspect(scan)
     assert plain.uncertainty is None
     assert better.uncertainty is not None
-    assert better.uncertainty >= 0
+    assert better.uncertainty > 0
+    alone = dataclasses.replace(refined.fusion, weights=torch.eye(len(COMPONENTS))[0])
+    assert dataclasses.replace(refined, fusion=alone).inspect(scan).uncertainty == 0  # the residuals have no part in it
     maps = [np.stack([result.component_maps[name] for name in RESIDUALS]) for result in (plain, better)]
     descended = [np.sort(m.mean(0).ravel())[-20:].mean() for m in maps]
     assert descended[1] <= descended[0] + 0.01
+
+
+def test_a_score_that_varies_across_the_threshold_is_for_a_person(tiny_detector: Detector, tiny_splits) -> None:
+    config = anogan.load_config("tiny", ["inversion.restarts=3"])
+    weights = torch.full((len(COMPONENTS),), 1 / len(COMPONENTS))
+    even = dataclasses.replace(tiny_detector.fusion, weights=weights)
+    varying = dataclasses.replace(tiny_detector, config=config, fusion=even)
+    scan = tiny_splits.test.read(0)
+    first = varying.inspect(scan)
+    near = dataclasses.replace(
+        tiny_detector.calibration, threshold=first.score + first.uncertainty / 2, scores=np.zeros(19)
+    )
+    result = dataclasses.replace(varying, calibration=near).inspect(scan)
+    assert result.flagged is None
+    assert result.p_value is not None
+    assert result.reason.startswith("review by hand: the score")
+    far = dataclasses.replace(near, threshold=first.score + 2 * first.uncertainty)
+    assert dataclasses.replace(varying, calibration=far).inspect(scan).flagged is False
 
 
 def break_weights(run: Path) -> None:
@@ -151,6 +211,13 @@ def cut_description(run: Path) -> None:
     path.write_text(path.read_text()[:100])
 
 
+def spoil_groups(run: Path) -> None:
+    path = run / "detector.json"
+    described = json.loads(path.read_text())
+    described["calibration"] = {"false_alarm_rate": 0.2, "column": "scanner", "groups": ["A"]}
+    path.write_text(json.dumps(described))
+
+
 def lose_key(run: Path) -> None:
     path = run / "detector.json"
     described = json.loads(path.read_text())
@@ -168,6 +235,7 @@ def lose_key(run: Path) -> None:
         (newer_format, r"written by another version of anogan \(format 99\)"),
         (cut_description, r"detector\.json: damaged"),
         (lose_key, "damaged run folder"),
+        (spoil_groups, "damaged run folder"),
     ],
 )
 def test_a_damaged_run_folder_is_refused(tiny_detector: Detector, tmp_path: Path, harm, sentence: str) -> None:

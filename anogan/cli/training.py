@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Data, Run, app, load_detector, refuse_full
+from anogan.cli.app import Data, app, load_detector, refuse_full
 from anogan.console import Bar
 
 if TYPE_CHECKING:
@@ -79,22 +79,84 @@ def _already_trained(run: Path, config: Config) -> bool:
 
 @app.command()
 def calibrate(
-    run: Run,
-    data: Data,
+    run: Annotated[Path | None, typer.Argument(help="A run folder.", show_default=False)] = None,
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="A folder with healthy/, or with a manifest.csv.", show_default=False),
+    ] = None,
     false_alarm_rate: Annotated[
         float | None,
-        typer.Option(help="Share of healthy images that may be flagged. Default: the profile's."),
+        typer.Option(help="Share of healthy images that may be flagged. Default: the profile's.", show_default=False),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep the rate with this confidence, for example 0.95. Default: on average over calibration sets.",
+            show_default=False,
+        ),
+    ] = None,
+    group: Annotated[
+        str, typer.Option(help="A column of the manifest, for example scanner: calibrate each of its values by itself.")
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="For another site: leave RUN as it is and make this run folder, with a threshold from all healthy "
+            "images of DATA (or its calibration split). Nothing is trained again.",
+            show_default=False,
+        ),
+    ] = None,
+    plan: Annotated[
+        float | None,
+        typer.Option(
+            help="Only tell how many healthy images a false-alarm rate takes, for example 0.01.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Set the threshold on healthy images that training has not seen."""
+    if plan is not None:
+        _plan(plan, confidence)
+        return
+    if run is None or data is None:
+        raise typer.BadParameter("missing; give both, or --plan RATE alone", param_hint="'RUN' 'DATA'")
+    if out is not None:
+        refuse_full(out, "choose another --out")
     detector = load_detector(run)
-    from anogan.dataset import open_dataset
+    from anogan.dataset import open_dataset, open_healthy
 
-    scans = open_dataset(data, detector.config).calibration
+    other_site = out is not None
+    scans = open_healthy(data, group) if other_site else open_dataset(data, detector.config, group=group).calibration
     with Bar("scoring healthy images") as bar:
         bar(0, len(scans))
-        detector = detector.calibrate(scans, false_alarm_rate)
+        calibrated = detector.calibrate(scans, false_alarm_rate, confidence=confidence, group=group)
         bar(len(scans), len(scans))
-    detector.save(run)
-    if detector.calibration is not None:
-        typer.echo(detector.calibration.promise())
+    calibrated.save(out or run)
+    before, after = detector.calibration, calibrated.calibration
+    assert after is not None
+    if other_site and before is not None and not before.groups:
+        count, n = int((after.scores >= before.threshold).sum()), len(after.scores)
+        typer.echo(
+            f"the threshold of {run} would flag {count} of these {n} healthy images ({count / n:.1%}); "
+            f"it was set for {before.false_alarm_rate:.1%}"
+        )
+    typer.echo(after.promise())
+    images, subjects = (calibrated.provenance["calibrations"][-1][what] for what in ("images", "subjects"))
+    if subjects < images:
+        typer.echo(
+            f"These {images} images are of {subjects} subjects, and images of one subject are alike: "
+            f"what is promised with confidence is less sure than {images} subjects would make it."
+        )
+    if other_site:
+        typer.echo(f"{out} holds the detector with its new threshold; {run} is as it was")
+
+
+def _plan(rate: float, confidence: float | None) -> None:
+    from anogan.calibration import CONFIDENCE, images_needed
+
+    sure = confidence or CONFIDENCE
+    typer.echo(
+        f"{images_needed(rate)} healthy images keep false alarms at {rate:g} on average over calibration sets\n"
+        f"{images_needed(rate, sure)} healthy images keep them at {rate:g} with {100 * sure:g} % confidence\n"
+        "with so many the highest of their scores is the threshold; more images find more anomalies at the same rate\n"
+        "where a subject has several images, count subjects: images of one subject are alike"
+    )

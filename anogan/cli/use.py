@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,26 +25,43 @@ def inspect(
         Path | None,
         typer.Option(help="Where the heat maps, results.json and results.csv go. Default: RUN/results."),
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(help="The images' scanner, site or sex, where the detector was calibrated for each by itself."),
+    ] = "",
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            help="Also mark discoveries (Benjamini-Hochberg): of those in the work list, at most this share is "
+            "expected to be healthy, for example 0.1.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Score images, flag the unusual ones and draw where they differ.
 
     A file that cannot be scored is listed as "not scored", never as normal, and makes the exit code 1.
     """
+    from anogan.calibration import discoveries
     from anogan.io import find_images, read_scan
-    from anogan.io.results import ResultsWriter
+    from anogan.io.results import ResultsWriter, read_results
 
     files = find_images(paths)
     detector = load_detector(run)
+    if fdr is not None:
+        discoveries([], fdr)  # refuses what is no rate before the scoring
+        if detector.calibration is None:
+            raise ValueError(f"{run}: is not calibrated, so there are no p-values for --fdr; run `anogan calibrate`")
     results: list[Result] = []
     problems: list[tuple[Path, str]] = []
     waiting: deque[tuple[Path, Scan]] = deque()  # read, not yet judged
 
-    with ResultsWriter(out or run / "results", detector.summary()) as writer, Bar("scoring") as bar:
+    with ResultsWriter(out or run / "results", detector.summary(), fdr) as writer, Bar("scoring") as bar:
 
         def scans() -> Iterator[Scan]:
             for path in files:
                 try:
-                    scan = read_scan(path)
+                    scan = dataclasses.replace(read_scan(path), group=group)
                 except (ValueError, OSError) as error:
                     problems.append((path, sentence(error)))
                     writer.add_failure(path, sentence(error))
@@ -60,6 +78,9 @@ def inspect(
             bar(len(results) + len(problems), len(files))
 
     _print_results([result for result in results if result.status == "scored"])
+    if fdr is not None:
+        found = [case["discovery"] for case in read_results(out or run / "results")["cases"]]
+        typer.echo(f"{sum(map(bool, found))} of {len(found)} in the work list are discoveries at {fdr:.1%}")
     typer.echo(f"heat maps, results.json and results.csv are in {out or run / 'results'}")
     finish(problems, "not scored")
 
@@ -71,7 +92,8 @@ def _print_results(results: list[Result], most: int = 20) -> None:
     table = Table("image", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
     for result in sorted(results, key=lambda result: -result.score)[:most]:
         p_value = "-" if result.p_value is None else f"{result.p_value:.3f}"
-        verdict = {None: "not calibrated", True: "flagged", False: "not flagged"}[result.flagged]
+        undecided = "not calibrated" if result.p_value is None else "review by hand"
+        verdict = {None: undecided, True: "flagged", False: "not flagged"}[result.flagged]
         table.add_row(result.source, f"{result.score:.3f}", p_value, verdict)
     console = Console()
     if results:
@@ -79,7 +101,11 @@ def _print_results(results: list[Result], most: int = 20) -> None:
     if len(results) > most:
         console.print(f"and {len(results) - most} more in results.csv")
     flagged = sum(bool(result.flagged) for result in results)
-    console.print(f"{len(results)} scored, {flagged} flagged", highlight=False)
+    open_cases = [result for result in results if result.flagged is None]
+    more = f", {len(open_cases)} not decided" if open_cases else ""
+    console.print(f"{len(results)} scored, {flagged} flagged{more}", highlight=False)
+    if open_cases and open_cases[0].reason:
+        console.print(f"the first that is not decided: {open_cases[0].reason}", highlight=False)
 
 
 @app.command()
@@ -110,7 +136,8 @@ def evaluate(
     from anogan import evaluation
     from anogan.dataset import open_dataset
 
-    folder, scans = out or run / "results", open_dataset(data, detector.config)
+    column = "" if detector.calibration is None else detector.calibration.column
+    folder, scans = out or run / "results", open_dataset(data, detector.config, group=column)
     with Bar("scoring") as bar:
         found = evaluation.evaluate(detector, scans.test, out=folder, progress=bar)
     typer.echo(str(found))

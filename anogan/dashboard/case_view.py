@@ -59,7 +59,10 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     if case["status"] != "scored":
         reason = (case.get("reason") or "no reason recorded").rstrip(".")
         return f"This file was not scored, so nothing is known about it: {reason}."
+    summary = of_group(case, summary)
     if case.get("p_value") is None or summary.get("threshold") is None:
+        if case.get("reason"):
+            return f"The score is {number(case['score'])}, and nothing was decided: {case['reason']}."
         return (
             f"The score is {number(case['score'])}. This detector is not calibrated, so there is no p-value "
             "and no threshold: compare scores with each other only."
@@ -68,6 +71,8 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     above, n = int((healthy >= case["score"]).sum()), healthy.size
     side = "reaches" if case["flagged"] else "stays below"
     verdict = "flagged" if case["flagged"] else "not flagged"
+    if case["flagged"] is None:
+        side, verdict = "is near", "for a person to decide: it varies between restarts of the inversion"
     if above:
         counted = (
             f"{above} of the {n} healthy calibration images scored as high or higher: p = {p_text(case['p_value'])}"
@@ -79,6 +84,12 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         )
     threshold = number(summary["threshold"])
     return f"The score {number(case['score'])} {side} the threshold {threshold}, so this case is {verdict}. {counted}."
+
+
+def of_group(case: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is said of the operating point that decided the case: its group's, where groups have their own."""
+    groups = summary.get("groups") or {}
+    return groups.get(case.get("group"), {}) if groups else summary
 
 
 @st.fragment
@@ -142,11 +153,11 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def distribution(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     """Show where the case's score stands among the healthy calibration scores."""
     st.subheader("Among healthy images", anchor=False)
+    words, summary = judgment(case, summary), of_group(case, summary)
     healthy = summary.get("calibration_scores") or []
     if not healthy:
         st.info("This detector is not calibrated, so there is no healthy distribution to compare with.")
         return
-    words = judgment(case, summary)
     figure = charts.score_histogram({"healthy calibration images": healthy}, summary.get("threshold"), case["score"])
     st.plotly_chart(figure, config=charts.PLAIN_BAR, alt=words)
     promise = summary.get("promise")
@@ -159,7 +170,7 @@ def numbers(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     st.subheader("In numbers", anchor=False)
     rows = {
         "Score": number(case["score"]),
-        "Threshold": number(summary.get("threshold")),
+        "Threshold": number(of_group(case, summary).get("threshold")),
         "p-value": p_text(case.get("p_value")),
         "Spread between restarts": number(case.get("uncertainty")),
         "Label in the data set": plain(case.get("label") or "—"),

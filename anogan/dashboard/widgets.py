@@ -94,6 +94,8 @@ def verdict(case: Mapping[str, Any]) -> tuple[str, str, str]:
     if case["status"] != "scored":
         return "Not scored", ":material/visibility_off:", "gray"
     if case.get("flagged") is None:
+        if case.get("p_value") is not None:
+            return "Review by hand", ":material/person_search:", "violet"
         return "Not calibrated", ":material/help:", "gray"
     return ("Flagged", ":material/flag:", "orange") if case["flagged"] else ("Not flagged", ":material/remove:", "blue")
 

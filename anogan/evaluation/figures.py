@@ -72,7 +72,8 @@ def score_distributions(found: Mapping[str, Any]) -> Markup:
         for label in ("healthy", "abnormal")
     }
     every = np.concatenate(list(scores.values()))
-    point = found["operating_point"]
+    # Groups with thresholds of their own have no common one to draw.
+    point = found["operating_point"] if (found["operating_point"] or {}).get("threshold") is not None else None
     low, high = float(every.min()), float(np.quantile(every, 0.98))
     if point:  # so that the threshold stands well inside
         low, high = min(low, point["threshold"]), max(high, point["threshold"] + 0.1 * (point["threshold"] - low))

@@ -44,35 +44,36 @@ def by_group(
     labels: np.ndarray,
     scores: np.ndarray,
     subjects: Sequence[str],
-    threshold: float | None,
+    flagged: Sequence[bool | None],
 ) -> list[Group]:
     """Return the figures of every group of every column; images that say nothing there are one group, "not stated".
 
     `groups` are those of `dataset.Item`, one per image. `species` is left to `attacks`: healthy images have none.
+    `flagged` says what was decided of each image, None where nothing was.
     """
-    names = np.asarray(subjects)
+    names, decided = np.asarray(subjects), np.array(flagged, dtype=object)
     found = []
     for column in dict.fromkeys(column for image in groups for column in image if column != "species"):
         values = np.array([image.get(column, "") for image in groups])
         for value in sorted(set(values), key=lambda value: (value == "", value)):
             inside = values == value
-            healthy, abnormal = scores[inside & (labels == 0)], scores[inside & (labels == 1)]
-            both = len(healthy) and len(abnormal)
+            healthy, abnormal = inside & (labels == 0), inside & (labels == 1)
             found.append(
                 Group(
                     column,
                     str(value) or "not stated",
-                    len(healthy),
-                    len(abnormal),
-                    auroc(labels[inside], scores[inside], names[inside].tolist()) if both else None,
-                    _share(healthy, threshold),
-                    _share(abnormal, threshold),
+                    int(healthy.sum()),
+                    int(abnormal.sum()),
+                    auroc(labels[inside], scores[inside], names[inside].tolist())
+                    if healthy.any() and abnormal.any()
+                    else None,
+                    _share(decided[healthy]),
+                    _share(decided[abnormal]),
                 )
             )
     return found
 
 
-def _share(scores: np.ndarray, threshold: float | None) -> Estimate | None:
-    if threshold is None or not len(scores):
-        return None
-    return binomial(int((scores >= threshold).sum()), len(scores))
+def _share(decided: np.ndarray) -> Estimate | None:
+    known = [bool(flag) for flag in decided if flag is not None]
+    return binomial(sum(known), len(known)) if known else None

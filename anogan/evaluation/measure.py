@@ -89,7 +89,9 @@ def evaluate(
                 not_scored.append(_row(item) | {"reason": result.reason})
                 continue
             rows.append(
-                _row(item) | {"subject": item.subject, "score": float(result.score), "groups": dict(item.groups)}
+                _row(item)
+                | {"subject": item.subject, "score": float(result.score), "groups": dict(item.groups)}
+                | ({"group": item.group} if item.group else {})
             )
             scores.append(result.score)
             labels.append(item.label)
@@ -184,14 +186,13 @@ def _report(
     names = sorted(set.intersection(*(set(parts) for parts in components)))
     point = None
     if detector.calibration is not None:
-        counts = confusion(labels, scores, detector.calibration.threshold)
-        point = OperatingPoint(
-            threshold=float(detector.calibration.threshold),
-            promised=float(detector.calibration.false_alarm_rate),
-            false_alarm_rate=binomial(counts.false_positive, n_healthy),
-            sensitivity=binomial(counts.true_positive, n_abnormal),
-            counts=counts,
-        )
+        for row in rows:
+            own = detector.calibration.of(row.get("group", ""))
+            row["flagged"] = None if own is None else bool(row["score"] >= own.threshold)
+        flagged = [row["flagged"] for row in rows]
+        point = _operating_point(detector.calibration, labels, flagged)
+        if undecided := flagged.count(None):
+            notes.append(f"The operating point leaves out {undecided} images of groups that were not calibrated.")
     threshold = None if point is None else point.threshold
     groups = [row["groups"] for row in rows]
     attacked = summary["name"] == "id-photo" or any("species" in image for image in groups)
@@ -212,11 +213,27 @@ def _report(
         roc=roc_curve(labels, scores),
         pr=pr_curve(labels, scores),
         bands=bands(labels, scores, subjects),
-        groups=by_group(groups, labels, scores, subjects, threshold),
+        groups=by_group(groups, labels, scores, subjects, [row.get("flagged") for row in rows]),
         attacks=by_species(groups, labels, scores, threshold) if attacked else None,
         scores=rows,
         not_scored=not_scored,
         notes=notes,
+    )
+
+
+def _operating_point(calibration: Calibration, labels: np.ndarray, flagged: list[bool | None]) -> OperatingPoint | None:
+    """Return what the thresholds did to the images that have one; None where these are of one class."""
+    known = np.array([decided is not None for decided in flagged])
+    truth, decided = labels[known], np.array([bool(flag) for flag in flagged])[known]
+    if truth.all() or not truth.any():
+        return None
+    counts = confusion(truth, decided, 1)
+    return OperatingPoint(
+        threshold=None if calibration.groups else float(calibration.threshold),
+        promised=float(calibration.false_alarm_rate),
+        false_alarm_rate=binomial(counts.false_positive, int((truth == 0).sum())),
+        sensitivity=binomial(counts.true_positive, int(truth.sum())),
+        counts=counts,
     )
 
 

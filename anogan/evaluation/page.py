@@ -69,7 +69,7 @@ def write_report(
         "model_card": model_card(detector),
         "versions": versions(),
         "predictive_values": [_worth(point, prevalence) for prevalence in prevalences] if point else [],
-        "decision_curves": [_decisions(report, point, prevalence) for prevalence in prevalences] if point else [],
+        "decision_curves": [_decisions(report, prevalence) for prevalence in prevalences] if point else [],
         "floors": [
             {"name": floor.name, "auroc": list(floor.auroc), "difference": list(floor.difference)}
             for floor in floors(scans.train, scans.test, detector.config.input, report.scores)
@@ -117,12 +117,13 @@ def _worth(point: OperatingPoint, prevalence: float) -> dict[str, Any]:
     return {"prevalence": prevalence} | sure
 
 
-def _decisions(report: Report, point: OperatingPoint, prevalence: float) -> dict[str, Any]:
+def _decisions(report: Report, prevalence: float) -> dict[str, Any]:
     """Return the decision curve from a tenth of the prevalence up to one half."""
-    labels = np.array([row["label"] == "abnormal" for row in report.scores], dtype=int)
-    scores = np.array([row["score"] for row in report.scores])
+    decided = [row for row in report.scores if row["flagged"] is not None]
+    labels = np.array([row["label"] == "abnormal" for row in decided], dtype=int)
+    flagged = np.array([row["flagged"] for row in decided], dtype=float)
     chance = np.geomspace(prevalence / 10, 0.5, 60)
-    curve = decision_curve(labels, scores, point.threshold, prevalence, chance / (1 - chance))
+    curve = decision_curve(labels, flagged, 1.0, prevalence, chance / (1 - chance))
     return {"prevalence": prevalence} | {key: np.asarray(values).tolist() for key, values in curve._asdict().items()}
 
 

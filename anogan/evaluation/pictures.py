@@ -26,8 +26,8 @@ def worst(found: Mapping[str, Any], folder: Path) -> dict[str, list[dict[str, An
     Parameters
     ----------
     found
-        What `evaluation.json` holds. With an operating point only mistakes count: abnormal images below the
-        threshold, and healthy ones from it up.
+        What `evaluation.json` holds. With an operating point only mistakes count: abnormal images
+        that were not flagged, and healthy ones that were.
     folder
         The results folder, with the cases.
 
@@ -37,12 +37,11 @@ def worst(found: Mapping[str, Any], folder: Path) -> dict[str, list[dict[str, An
         "misses" and "false_alarms", worst first: case, score, and image and heat map as data URIs.
     """
     point, scale = found["operating_point"], tuple(found["model_card"]["map_range"])
-    threshold = point["threshold"] if point else None
 
     def chosen(label: str, sign: int) -> list[dict[str, Any]]:
         rows = [row for row in found["scores"] if row["label"] == label]
-        if threshold is not None:
-            rows = [row for row in rows if (row["score"] >= threshold) == (label == "healthy")]
+        if point:
+            rows = [row for row in rows if row["flagged"] is (label == "healthy")]
         rows.sort(key=lambda row: sign * row["score"])
         return [_pair(row, folder, scale) for row in rows[:MOST]]
 

@@ -18,7 +18,8 @@ class OperatingPoint:
     Attributes
     ----------
     threshold, promised
-        `score >= threshold` flags; the false-alarm rate that calibration asked for.
+        `score >= threshold` flags, None where each group has a threshold of its own; the false-alarm rate that
+        calibration asked for.
     false_alarm_rate, sensitivity
         The shares of healthy and of abnormal images flagged here, with exact binomial intervals, which take the
         images as independent.
@@ -26,7 +27,7 @@ class OperatingPoint:
         Right and wrong decisions.
     """
 
-    threshold: float
+    threshold: float | None
     promised: float
     false_alarm_rate: Estimate
     sensitivity: Estimate
@@ -143,10 +144,13 @@ class Report:
         ]
         if point := self.operating_point:
             counts = point.counts
+            threshold = "each group's own" if point.threshold is None else f"score >= {point.threshold:.4g}"
+            healthy = counts.false_positive + counts.true_negative
+            abnormal = counts.true_positive + counts.false_negative
             rows += [
-                ("operating point", f"score >= {point.threshold:.4g}, set for {point.promised:.1%} false alarms"),
-                ("false alarms there", f"{point.false_alarm_rate}, {counts.false_positive} of {self.n_healthy}"),
-                ("sensitivity there", f"{point.sensitivity}, {counts.true_positive} of {self.n_abnormal}"),
+                ("operating point", f"{threshold}, set for {point.promised:.1%} false alarms"),
+                ("false alarms there", f"{point.false_alarm_rate}, {counts.false_positive} of {healthy}"),
+                ("sensitivity there", f"{point.sensitivity}, {counts.true_positive} of {abnormal}"),
             ]
         if self.attacks and self.attacks.species[0].apcer:
             worst = self.attacks.species[0]

@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 
 from anogan import heatmap
+from anogan.calibration import discoveries
 from anogan.io.atomic import write_bytes
 from anogan.io.raster import write_png
 from anogan.scan import Result, Scan
@@ -37,6 +38,7 @@ _COLUMNS = (
     "case", "file", "subject", "label", "status", "reason", "score", "p_value", "flagged", "uncertainty",
     "height", "width", "seconds",
 )  # fmt: skip
+_OPTIONAL = ("group", "discovery")
 _LABELS = ("healthy", "abnormal")
 
 
@@ -64,6 +66,9 @@ class ResultsWriter:
         Where; it is made if need be.
     detector_summary
         What `Detector.summary` returns; `map_range` is the scale of the heat maps.
+    fdr
+        A false discovery rate in (0, 1): each case of the whole list says whether it is a `discovery`, see
+        `anogan.calibration.discoveries`. None: they do not.
 
     Raises
     ------
@@ -71,8 +76,10 @@ class ResultsWriter:
         From any method: a file cannot be written, for example on a full disk. Files that were whole stay whole.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], detector_summary: Mapping[str, Any]) -> None:
-        self.folder = Path(folder)
+    def __init__(
+        self, folder: str | os.PathLike[str], detector_summary: Mapping[str, Any], fdr: float | None = None
+    ) -> None:
+        self.folder, self.fdr = Path(folder), fdr
         self.detector = dict(detector_summary)
         self._cases = {case["file"]: case for case in self._earlier_cases()}
 
@@ -140,6 +147,7 @@ class ResultsWriter:
             width=width,
             components={name: _number(score) for name, score in result.components.items()},
             seconds=_number(result.seconds),
+            **({"group": scan.group} if scan.group else {}),
         )
         return case
 
@@ -163,15 +171,23 @@ class ResultsWriter:
 
     def close(self) -> None:
         """Write results.json and results.csv."""
+        cases = list(self._cases.values())
+        for case in cases:  # an earlier list's discoveries are not this one's
+            case.pop("discovery", None)
+        if self.fdr is not None:
+            found = discoveries([case["p_value"] for case in cases], self.fdr)
+            for case, discovery in zip(cases, found, strict=True):
+                case["discovery"] = discovery
         document = {
             "format": _FORMAT,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "detector": self.detector,
-            "cases": list(self._cases.values()),
+            **({} if self.fdr is None else {"fdr": self.fdr}),
+            "cases": cases,
         }
         text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
         write_bytes(self.folder / "results.json", f"{text}\n".encode())
-        write_bytes(self.folder / "results.csv", _table(list(self._cases.values())).encode())
+        write_bytes(self.folder / "results.csv", _table(cases).encode())
 
     def _list(self, **case: Any) -> None:
         self._cases.pop(case["file"], None)  # an earlier one would keep its place in the order
@@ -197,7 +213,7 @@ def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         format, created, detector (the summary) and cases, each with case, file, subject, label, status, reason, score,
-        p_value, flagged, uncertainty, height, width, components, seconds.
+        p_value, flagged, uncertainty, height, width, components, seconds, and perhaps group and discovery.
 
     Raises
     ------
@@ -313,8 +329,9 @@ def _table(cases: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(name for case in cases for name in case["components"]))
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *(f"component_{name}" for name in names)])
+    columns = [*_COLUMNS, *(column for column in _OPTIONAL if any(column in case for case in cases))]
+    writer.writerow([*columns, *(f"component_{name}" for name in names)])
     for case in cases:
-        values = [*(case[column] for column in _COLUMNS), *(case["components"].get(name) for name in names)]
+        values = [*(case.get(column) for column in columns), *(case["components"].get(name) for name in names)]
         writer.writerow("" if value is None else value for value in values)
     return buffer.getvalue()

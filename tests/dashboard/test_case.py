@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from anogan.dashboard import case_view
+from anogan.dashboard import case_view, widgets
+from anogan.dashboard.worklist import matching
 
 Cases = Callable[[Path], list[dict[str, Any]]]
 
@@ -143,3 +144,24 @@ def test_the_outline_surrounds_the_mask_and_keeps_its_inside() -> None:
     assert drawn[4, 4].tolist() == [100] * 3
     assert [drawn[4, column, 0] for column in range(9)] == [100, 100, 0, 255, 100, 255, 0, 100, 100]
     assert [drawn[row, 4, 0] for row in range(9)] == [100, 100, 0, 255, 100, 255, 0, 100, 100]
+
+
+def test_a_case_is_judged_by_its_own_group() -> None:
+    summary = {"threshold": 9.0, "calibration_scores": [1.0, 9.0]}
+    summary["groups"] = {"A": {"threshold": 4.0, "calibration_scores": [1.0, 2.0, 3.0]}}
+    case = {"status": "scored", "score": 5.0, "p_value": 0.25, "flagged": True, "group": "A"}
+    assert "reaches the threshold 4.00" in case_view.judgment(case, summary)
+    assert "None of the 3 healthy calibration images" in case_view.judgment(case, summary)
+    unknown = {**case, "p_value": None, "flagged": None, "group": "C", "reason": "not calibrated: scanner C is unknown"}
+    words = case_view.judgment(unknown, summary)
+    assert words == "The score is 5.00, and nothing was decided: not calibrated: scanner C is unknown."
+    assert widgets.verdict(unknown)[0] == "Not calibrated"
+
+
+def test_a_score_near_the_threshold_is_for_a_person() -> None:
+    case = {"status": "scored", "score": 3.9, "p_value": 0.25, "flagged": None, "reason": "review by hand"}
+    words = case_view.judgment(case, {"threshold": 4.0, "calibration_scores": [1.0, 2.0, 3.0]})
+    assert "is near the threshold 4.00, so this case is for a person to decide" in words
+    assert widgets.verdict(case)[0] == "Review by hand"
+    assert matching([{**case, "file": "a.png"}], "Not flagged") == []
+    assert len(matching([{**case, "file": "a.png"}], "Not decided")) == 1

@@ -14,7 +14,7 @@ SUBJECTS = list("abcdef")
 
 def test_each_value_of_each_column_has_its_own_figures() -> None:
     images = [{"sex": s, "scanner": "A"} if s else {"scanner": "A"} for s in ("f", "f", "m", "f", "m", "")]
-    found = by_group(images, LABELS, SCORES, SUBJECTS, threshold=4.0)
+    found = by_group(images, LABELS, SCORES, SUBJECTS, (SCORES >= 4.0).tolist())
     assert [(g.column, g.value, g.n_healthy, g.n_abnormal) for g in found] == [
         ("sex", "f", 2, 1),
         ("sex", "m", 1, 1),
@@ -34,7 +34,7 @@ def test_each_value_of_each_column_has_its_own_figures() -> None:
 
 
 def test_without_a_threshold_a_group_has_no_rates() -> None:
-    (group,) = by_group([{"site": "x"}] * 6, LABELS, SCORES, SUBJECTS, threshold=None)
+    (group,) = by_group([{"site": "x"}] * 6, LABELS, SCORES, SUBJECTS, [None] * 6)
     assert (group.false_alarm_rate, group.sensitivity) == (None, None)
     assert group.auroc is not None
 
@@ -45,14 +45,14 @@ def test_without_a_threshold_a_group_has_no_rates() -> None:
 def test_a_group_is_small_when_either_class_is(healthy: int, abnormal: int, small: bool) -> None:
     labels = np.repeat([0, 1], [healthy, abnormal])
     names = [str(k) for k in range(len(labels))]
-    (group,) = by_group([{"site": "x"}] * len(labels), labels, labels.astype(float), names, None)
+    (group,) = by_group([{"site": "x"}] * len(labels), labels, labels.astype(float), names, [None] * len(labels))
     assert group.small is small
     assert group.to_json()["small"] is small
 
 
 def test_species_are_no_groups_and_no_columns_are_no_groups() -> None:
-    assert by_group([{"species": "print"}] * 6, LABELS, SCORES, SUBJECTS, 4.0) == []
-    assert by_group([{}] * 6, LABELS, SCORES, SUBJECTS, 4.0) == []
+    assert by_group([{"species": "print"}] * 6, LABELS, SCORES, SUBJECTS, [None] * 6) == []
+    assert by_group([{}] * 6, LABELS, SCORES, SUBJECTS, [None] * 6) == []
 
 
 def test_the_worst_species_comes_first() -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,21 @@ def test_the_operating_point_counts_what_is_flagged(split: ScanSet) -> None:
     assert point.sensitivity.value == pytest.approx(2 / 3)
     assert point.sensitivity.low == pytest.approx(0.0943, abs=1e-4)  # Clopper-Pearson, 2 of 3
     assert point.sensitivity.high == pytest.approx(0.9916, abs=1e-4)
+
+
+def test_each_group_is_counted_at_its_own_threshold(split: ScanSet) -> None:
+    """Scanner A flags from 0.45 (102 is 0.4, 153 is 0.6), scanner B from 0.9; C was not calibrated."""
+    groups = dict(zip((item.path.stem for item in split), "AAABBCB", strict=True))
+    grouped = ScanSet("test", tuple(replace(item, group=groups[item.path.stem]) for item in split))
+    parts = {name: Calibration(np.zeros(19), 0.05, threshold) for name, threshold in (("A", 0.45), ("B", 0.9))}
+    report = evaluate(Known(Calibration(np.zeros(38), 0.05, 0.5, None, "scanner", parts)), grouped)
+    point = report.operating_point
+    assert point is not None
+    assert point.threshold is None
+    assert point.counts == (1, 1, 3, 1)  # true and false positives, true and false negatives
+    assert "The operating point leaves out 1 images of groups that were not calibrated." in report.notes
+    assert "each group's own, set for 5.0% false alarms" in str(report)
+    assert report.to_json()["operating_point"]["threshold"] is None
 
 
 def test_a_file_that_cannot_be_read_is_not_scored_and_never_normal(split: ScanSet, tmp_path: Path) -> None:

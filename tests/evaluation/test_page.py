@@ -189,7 +189,8 @@ def test_mistakes_are_shown_worst_first(full: tuple[Path, dict[str, Any]]) -> No
     out, found = full
     scores = {row["case"]: row for row in found["scores"]}
     middle = sorted(row["score"] for row in scores.values())[len(scores) // 2]
-    shown = worst(found | {"operating_point": {"threshold": middle}}, out)
+    decided = [row | {"flagged": row["score"] >= middle} for row in found["scores"]]
+    shown = worst(found | {"operating_point": {"threshold": middle}, "scores": decided}, out)
     for name, label, sign in (("misses", "abnormal", 1), ("false_alarms", "healthy", -1)):
         wrong = [
             row["score"]

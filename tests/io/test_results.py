@@ -6,6 +6,7 @@ import csv
 import errno
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,34 @@ def test_a_case_is_named_by_content(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     assert case_id(tmp_path / "a") == case_id(tmp_path / "b") != case_id(tmp_path / "c")
     assert len(case_id(tmp_path / "none")) == 16
+
+
+def test_discoveries_are_those_of_the_whole_list_and_only_when_asked_for(tmp_path: Path) -> None:
+    """Two cases at p = 0.02 and 0.25, and one without: at 10 % the first is below 0.1 / 2, the second above 0.1."""
+    scan, result = scored(tmp_path / "a.png", shape=(8, 8))
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        writer.add(scan, result)
+    assert "discovery" not in (tmp_path / "out" / "results.csv").read_text(encoding="utf-8")
+    scan, result = scored(tmp_path / "bb.png", shape=(8, 8))
+    with ResultsWriter(tmp_path / "out", SUMMARY, fdr=0.1) as writer:
+        writer.add(scan, replace(result, p_value=0.02))
+        writer.add_failure(tmp_path / "none.png", "gone")
+    document = read_results(tmp_path / "out")
+    assert document["fdr"] == 0.1
+    assert [case["discovery"] for case in document["cases"]] == [False, True, None]
+    with (tmp_path / "out" / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["discovery"] for row in csv.DictReader(file)] == ["False", "True", ""]
+    with ResultsWriter(tmp_path / "out", SUMMARY):
+        pass
+    document = read_results(tmp_path / "out")
+    assert "fdr" not in document
+    assert not any("discovery" in case for case in document["cases"])
+
+
+def test_a_case_says_its_group(tmp_path: Path) -> None:
+    scan, result = scored(tmp_path / "a.png", shape=(8, 8))
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        writer.add(replace(scan, group="scanner A"), result)
+    assert read_results(tmp_path / "out")["cases"][0]["group"] == "scanner A"
+    with (tmp_path / "out" / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["group"] for row in csv.DictReader(file)] == ["scanner A"]
