@@ -24,7 +24,7 @@ LEAST_TRAIN = 10
 class Item:
     """One image of a set: its file, whose it is, 0 = healthy or 1 = abnormal, where it is abnormal, and its groups.
 
-    `groups` holds those of `listing.GROUPS` that the manifest says of the image, such as {"scanner": "A"}; `group` is the one
+    `groups` holds those of `listing.GROUPS` that the manifest says of it, such as {"scanner": "A"}; `group` is the one
     that a calibration goes by.
     """
 
@@ -154,7 +154,7 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
 
     A folder holds `healthy/`, and perhaps `abnormal/` and `masks/`, or the same under `train/`, `calibration/` and
     `test/` (or `val/`). A manifest is a CSV file, named itself or lying in the folder as `manifest.csv`. It has columns
-    `file` and `label`, and perhaps `split`, `subject` (or `patient`), `mask` and those of `listing.GROUPS` (`species`, or
+    `file` and `label`, and perhaps `split`, `subject` (or `patient`), `mask` and `listing.GROUPS` (`species`, or
     `attack`: how an abnormal image was made); its paths begin at its folder.
 
     A subject is what the manifest says, else the first folder below `healthy/` or `abnormal/`, else a pseudonym of the
