@@ -56,3 +56,15 @@ def test_scores_are_kept_and_read_again(accuracy: Any, monkeypatch: pytest.Monke
     assert run["scores"] == [0.1, 0.25, 0.2, 0.12346]
     assert run["auroc"][0] == 0.5
     assert accuracy.place("busi", 3, "a method, of sorts").is_file()
+
+
+def test_contamination_table_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 images the top 2, 4 and 10 % are 2, 4 and 10: ranks at the border count, those below it do not."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import contamination
+
+    ranks = {name: {"planted": [2, 4, 5, 11], "control": [1, 3, 99, 100]} for name in (contamination.PRODUCT, "a", "b")}
+    text = contamination.table([{"seed": 0, "images": 100, "ranks": ranks}])
+    assert "| **anogan, cross-fitted** | 0.25 (0.25) | 0.50 (0.50) | 0.75 (0.75) | 0.50 (0.50) |" in text
+    for name in ("contamination", "datasets"):
+        sys.modules.pop(name, None)
