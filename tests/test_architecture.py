@@ -17,7 +17,7 @@ LAYERS = [
     {"inversion", "reference", "dataset", "checkpoint", "devices", "provenance", "synthetic"},
     {"training", "progress", "snapshots"},
     {"detector"},
-    {"evaluation", "review", "contamination"},
+    {"evaluation", "review", "contamination", "selftest"},
     {"console", "cli", "dashboard", "app", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

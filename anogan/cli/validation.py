@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,3 +53,42 @@ def _print_suspects(suspects: Suspects, count: int, most: int = 20) -> None:
     console.print(table)
     share = f"{count / len(suspects.cases):.1%}"
     console.print(f"review the first {count} of {len(suspects.cases)} images ({share})", highlight=False)
+
+
+@app.command()
+def selftest(run: Run, data: Data) -> None:
+    """Put synthetic anomalies into held-out healthy images, and tell whether enough of them are found.
+
+    Anomalies are put into the images of the calibration split; false alarms are counted on the healthy images of the
+    test split. A detector that fails is marked wherever its results are shown, and the exit code is 1.
+    """
+    detector = load_detector(run, marked=False)
+    from anogan.checkpoint import write_json, write_text
+    from anogan.dataset import open_dataset
+    from anogan.selftest import chart, measure, verdict
+
+    with Bar("groups of anomalies") as bar:
+        test = measure.run(detector, open_dataset(data, detector.config), bar).to_json()
+    write_text(run / verdict.CHART, chart.draw(test))
+    write_json(run / verdict.FILE, test | {"detector": verdict.fingerprint(run)})
+    _print_selftest(test)
+    typer.echo(f"{run / verdict.CHART} shows it")
+    if not test["passed"]:
+        raise ValueError(verdict.mark(run))
+    typer.echo("passed")
+
+
+def _print_selftest(test: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    for family in dict.fromkeys(cell["family"] for cell in test["cells"]):
+        contrasts = [f"{contrast:.0%}" for contrast in test["contrasts"]]
+        table = Table("diameter", *contrasts, title=f"found, by contrast: {family} kinds", title_justify="left")
+        for row, size in enumerate(test["sizes"]):
+            cells = [c for c in test["cells"] if (c["family"], c["size"]) == (family, size)]
+            length = f", {test['millimeters'][row]:.1f} mm" if test["millimeters"] else ""
+            table.add_row(f"{size:.0%}{length}", *(f"{c['found']} of {c['made']}" for c in cells))
+        Console().print(table)
+    alarms = test["false_alarms"]
+    typer.echo(f"false alarms: {alarms['flagged']} of {alarms['images']} healthy test images")
