@@ -258,11 +258,16 @@ class Calibration:
                 f"With {n} healthy calibration images and {sure}, this set flags at most {rate:.1%} of healthy images "
                 f"like them; on average over calibration sets, {chosen / (n + 1):.1%}."
             )
-        worst = float(beta.ppf(CONFIDENCE, chosen, n + 1 - chosen))
         return (
-            f"With {n} healthy calibration images, at most {rate:.1%} of healthy images like them are "
-            f"flagged on average over calibration sets; with 95 % confidence this set flags at most {worst:.1%}."
+            f"With {n} healthy calibration images, at most {rate:.1%} of healthy images like them are flagged on "
+            f"average over calibration sets; with 95 % confidence this set flags at most {self.bound():.1%}."
         )
+
+    def bound(self) -> float:
+        """Return the false-alarm rate that this calibration set, all groups together, keeps with 95 % confidence."""
+        n = len(self.scores)
+        chosen = rank(n, self.false_alarm_rate, self.confidence)
+        return float(beta.ppf(CONFIDENCE, chosen, n + 1 - chosen))
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads back."""

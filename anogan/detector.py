@@ -32,7 +32,6 @@ from anogan.scoring import COMPONENTS, Fusion, Maps, top_mean
 from anogan.training import Callback, TrainingEvent
 
 FORMAT = 4
-REFERENCE_IMAGES = 1500  # enough for a Gaussian of 64 dimensions at every place; more only cost memory
 RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
 
 
@@ -134,13 +133,7 @@ class Detector:
         """Fit the reference to `images`, standardization and fusion to `held`; the networks stay as they are."""
         for network in vars(networks).values():
             network.cpu().eval()
-        seed = config.training.seed
-        torch.manual_seed(seed)
-        chosen = images[torch.randperm(len(images))[:REFERENCE_IMAGES]]
-        with torch.no_grad():
-            features = [networks.discriminator.features(batch) for batch in chosen.split(64)]
-        levels = [torch.cat(level) for level in zip(*features, strict=True)]
-        reference = Reference.fit(levels, chosen, config.input.size // 4, config.scoring.bank, seed)
+        reference = Reference.learn(networks.discriminator, images, config)
         draft = cls(config, networks, reference, Fusion.even(config.input.size), (0.0, 1.0), {})
         healthy = draft._raw(held)
         kinds = [*LOCAL, *DIFFUSE]

@@ -17,7 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anogan.blur import gaussian_blur
+from anogan.config import Config
+from anogan.networks import Discriminator
 
+IMAGES = 1500  # enough for a Gaussian of 64 dimensions at every place; more only cost memory
 DIMENSIONS = 64  # after the random projection; distances survive it (Johnson-Lindenstrauss)
 SHRINKAGE = 0.1
 BANDS = 4
@@ -158,6 +161,17 @@ class Reference:
     gaussian: PositionGaussian
     bank: PatchBank
     spectrum: PositionGaussian
+
+    @classmethod
+    @torch.no_grad()
+    def learn(cls, discriminator: Discriminator, images: Tensor, config: Config) -> Reference:
+        """Fit to healthy images, (N, C, S, S) in [-1, 1], or to `IMAGES` of them, drawn with the run's seed."""
+        seed = config.training.seed
+        torch.manual_seed(seed)
+        chosen = images[torch.randperm(len(images))[:IMAGES]]
+        features = [discriminator.features(batch) for batch in chosen.split(64)]
+        levels = [torch.cat(level) for level in zip(*features, strict=True)]
+        return cls.fit(levels, chosen, config.input.size // 4, config.scoring.bank, seed)
 
     @classmethod
     def fit(cls, features: list[Tensor], images: Tensor, side: int, bank_size: int, seed: int) -> Reference:

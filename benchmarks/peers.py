@@ -28,10 +28,9 @@ import anogan
 from anogan import metrics
 from anogan.blur import gaussian_blur
 from anogan.config import Config, InputConfig
-from anogan.detector import REFERENCE_IMAGES
 from anogan.losses import pixel_residual
 from anogan.networks import Networks
-from anogan.reference import Reference
+from anogan.reference import IMAGES, Reference
 from anogan.scoring import top_mean
 from anogan.snapshots import import_torchvision
 
@@ -276,7 +275,7 @@ def _random_reference(data: Dataset, seed: int, which: int) -> Judged:
         parts = [discriminator.features(batch) for batch in images.split(64)]
         return [torch.cat(level) for level in zip(*parts, strict=True)]
 
-    chosen = train[torch.randperm(len(train))[:REFERENCE_IMAGES]]
+    chosen = train[torch.randperm(len(train))[:IMAGES]]
     reference = Reference.fit(features(chosen), chosen, config.input.size // 4, config.scoring.bank, seed)
     parts = [reference.distances(discriminator.features(batch), batch)[which] for batch in test.split(64)]
     maps = gaussian_blur(torch.cat(parts), 1.0)

@@ -17,7 +17,7 @@ LAYERS = [
     {"inversion", "reference", "listing", "dataset", "checkpoint", "devices", "provenance", "synthetic"},
     {"training", "progress", "snapshots"},
     {"detector"},
-    {"evaluation", "review"},
+    {"evaluation", "review", "contamination", "selftest"},
     {"console", "cli", "dashboard", "app", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -96,3 +96,15 @@ def test_the_table_of_calibration_is_made_from_kept_scores(accuracy: Any, monkey
     assert rows["brighter", 100, None]["mean"] == pytest.approx(0.05, abs=0.015)
     assert rows["brighter", 100, 0.95]["mean"] == pytest.approx(2 / 101, abs=0.01)
     assert rows["brighter", 0, None]["auroc"] == rows["as it is", 0, None]["auroc"]
+
+
+def test_contamination_table_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 images the top 2, 4 and 10 % are 2, 4 and 10: ranks at the border count, those below it do not."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import contamination
+
+    ranks = {name: {"planted": [2, 4, 5, 11], "control": [1, 3, 99, 100]} for name in (contamination.PRODUCT, "a", "b")}
+    text = contamination.table([{"seed": 0, "images": 100, "ranks": ranks}])
+    assert "| **anogan, cross-fitted** | 0.25 (0.25) | 0.50 (0.50) | 0.75 (0.75) | 0.50 (0.50) |" in text
+    for name in ("contamination", "datasets"):
+        sys.modules.pop(name, None)

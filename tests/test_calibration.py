@@ -220,3 +220,8 @@ def test_the_false_discovery_rate_holds_in_a_simulation() -> None:
         found = np.array(discoveries([calibration.p_value(score) for score in scores], 0.2))
         shares.append(found[10:].sum() / max(found.sum(), 1))
     assert 0.08 < np.mean(shares) < 0.18  # 0.2 times the 80 % that are healthy, at most
+
+
+def test_the_bound_is_the_rate_that_59_and_299_images_are_known_for() -> None:
+    assert Calibration.fit(np.arange(59), 1 / 60).bound() == pytest.approx(1 - 0.05 ** (1 / 59))
+    assert Calibration.fit(np.arange(299), 1 / 300).bound() < 0.01

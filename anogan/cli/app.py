@@ -59,12 +59,18 @@ def _options(
     pass
 
 
-def load_detector(run: Path) -> Detector:
-    """Return the detector of a run folder; ValueError where there is none."""
+def load_detector(run: Path, marked: bool = True) -> Detector:
+    """Return the detector of a run folder; ValueError where there is none.
+
+    Says so if its self-test failed, unless the caller is about to repeat that (`marked` is False).
+    """
     if not run.is_dir():
         raise ValueError(f"{run}: there is no such run folder; make one with `anogan train`")
     from anogan.detector import Detector
+    from anogan.selftest.verdict import mark
 
+    if marked and (words := mark(run)):
+        typer.echo(f"warning: {words}", err=True)
     return Detector.load(run)
 
 

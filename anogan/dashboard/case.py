@@ -17,6 +17,7 @@ from anogan.io.results import read_case
 def page() -> None:
     """Show the case that the address names by its hash; without one, the first of the work list."""
     run = widgets.require_run()
+    widgets.selftest_banner(run)
     results = widgets.require_results(run)
     # A file that lies twice in the list is one case: its hash is the same.
     cases = list(

@@ -20,6 +20,7 @@ def page() -> None:
     """Show the evaluation of the run."""
     run = widgets.require_run()
     st.title("Evaluation", anchor=False)
+    widgets.selftest_banner(run)
     try:
         evaluation = run_folder.read_evaluation(run / "results")
     except ValueError as error:

@@ -26,6 +26,7 @@ def page() -> None:
     """Show the upload form and, once a file was judged, its case view."""
     run = widgets.require_run()
     st.title("Judge a file", anchor=False)
+    widgets.selftest_banner(run)
     if not (run / "detector.safetensors").is_file():
         name = run.as_posix()
         widgets.empty(

@@ -13,6 +13,7 @@ import streamlit as st
 
 from anogan.dashboard import run_folder, style
 from anogan.io.results import read_results
+from anogan.selftest.verdict import mark
 
 LARGEST_WIDTH = 1460
 """Streamlit shrinks a wider image on the server unless its width is asked for by number."""
@@ -57,6 +58,12 @@ def empty(title: str, text: str, command: str = "") -> None:
 def problem(error: Exception | str, advice: str = "") -> None:
     """Show an error as the one sentence it carries."""
     st.error(plain(error) + (f"\n\n{advice}" if advice else ""), icon=":material/error:")
+
+
+def selftest_banner(run: Path) -> None:
+    """Say it, above whatever the page shows, if the run's detector failed its self-test or that is out of date."""
+    if words := mark(run):
+        st.error(plain(words), icon=":material/warning:")
 
 
 def require_run() -> Path:

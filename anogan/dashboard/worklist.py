@@ -20,6 +20,7 @@ def page() -> None:
     """Show the work list."""
     run = widgets.require_run()
     st.title("Work list", anchor=False)
+    widgets.selftest_banner(run)
     results = widgets.require_results(run)
     cases = run_folder.worklist_order(results["cases"])
     describe(results["detector"], run)

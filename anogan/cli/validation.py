@@ -1,0 +1,94 @@
+"""Commands that look for what is wrong before a detector is relied on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anogan.cli.app import Data, Run, app, finish, load_detector
+from anogan.console import Bar
+
+if TYPE_CHECKING:
+    from anogan.contamination import Suspects
+
+
+@app.command()
+def contamination(
+    run: Run,
+    data: Data,
+    review: Annotated[
+        float, typer.Option(help="Share of the training images to look through, twice what may be mislabeled.")
+    ] = 0.04,
+    out: Annotated[
+        Path | None, typer.Option(help="Where contamination.json and .csv go. Default: RUN.", show_default=False)
+    ] = None,
+) -> None:
+    """List the training images that may be mislabeled: those least like the images of other subjects."""
+    detector = load_detector(run)
+    from anogan.checkpoint import write_json, write_text
+    from anogan.contamination import check
+    from anogan.dataset import open_dataset
+
+    with Bar("scoring training images") as bar:
+        suspects = check(detector, open_dataset(data, detector.config).train, bar)
+    count = suspects.to_review(review)
+    folder = out or run
+    write_json(folder / "contamination.json", suspects.to_json())
+    write_text(folder / "contamination.csv", suspects.to_csv())
+    _print_suspects(suspects, count)
+    typer.echo(f"the whole list is in {folder / 'contamination.csv'}")
+    finish(list(suspects.not_scored), "not scored")
+
+
+def _print_suspects(suspects: Suspects, count: int, most: int = 20) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("rank", "image", "subject", "score", title="least like the others first", title_justify="left")
+    for case in suspects.cases[: min(count, most)]:
+        table.add_row(str(case.rank), case.file, case.subject, f"{case.score:.3f}")
+    console = Console()
+    console.print(table)
+    share = f"{count / len(suspects.cases):.1%}"
+    console.print(f"review the first {count} of {len(suspects.cases)} images ({share})", highlight=False)
+
+
+@app.command()
+def selftest(run: Run, data: Data) -> None:
+    """Put synthetic anomalies into held-out healthy images, and tell whether enough of them are found.
+
+    Anomalies are put into the images of the calibration split; false alarms are counted on the healthy images of the
+    test split. A detector that fails is marked wherever its results are shown, and the exit code is 1.
+    """
+    detector = load_detector(run, marked=False)
+    from anogan.checkpoint import write_json, write_text
+    from anogan.dataset import open_dataset
+    from anogan.selftest import chart, measure, verdict
+
+    with Bar("groups of anomalies") as bar:
+        test = measure.run(detector, open_dataset(data, detector.config), bar).to_json()
+    write_text(run / verdict.CHART, chart.draw(test))
+    write_json(run / verdict.FILE, test | {"detector": verdict.fingerprint(run)})
+    _print_selftest(test)
+    typer.echo(f"{run / verdict.CHART} shows it")
+    if not test["passed"]:
+        raise ValueError(verdict.mark(run))
+    typer.echo("passed")
+
+
+def _print_selftest(test: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    for family in dict.fromkeys(cell["family"] for cell in test["cells"]):
+        contrasts = [f"{contrast:.0%}" for contrast in test["contrasts"]]
+        table = Table("diameter", *contrasts, title=f"found, by contrast: {family} kinds", title_justify="left")
+        for row, size in enumerate(test["sizes"]):
+            cells = [c for c in test["cells"] if (c["family"], c["size"]) == (family, size)]
+            length = f", {test['millimeters'][row]:.1f} mm" if test["millimeters"] else ""
+            table.add_row(f"{size:.0%}{length}", *(f"{c['found']} of {c['made']}" for c in cells))
+        Console().print(table)
+    alarms = test["false_alarms"]
+    typer.echo(f"false alarms: {alarms['flagged']} of {alarms['images']} healthy test images")

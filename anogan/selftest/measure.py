@@ -1,0 +1,236 @@
+"""Sensitivity by size and contrast of synthetic local anomalies, at the detector's own operating point.
+
+The anomalies are those of `anogan.local_fakes`, put into the healthy images of the calibration split: of the kinds that
+the discriminator was taught, and of kinds that it never met. False alarms are counted on the healthy images of the test
+split, because on those that calibrated the rate is what it is by construction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anogan.config import LocalFakesConfig
+from anogan.dataset import ScanSet, Splits
+from anogan.detector import Detector
+from anogan.local_fakes import LOCAL, UNSEEN_LOCAL, local_fakes
+from anogan.metrics import Estimate, binomial
+from anogan.transforms import to_network
+
+FAMILIES = {"taught": tuple(LOCAL), "never taught": tuple(UNSEEN_LOCAL)}
+SIZES = (0.06, 0.12, 0.2, 0.3)  # diameters, as fractions of the image's side
+CONTRASTS = (0.05, 0.1, 0.2, 0.3)  # mean change inside the anomaly, as fractions of the image range
+LEAST_SENSITIVITY = 0.8  # to the largest anomalies of the highest contrast, with 95 % confidence
+MOST_IMAGES = 100
+TRIES = 12
+STRONGEST = 2.0  # a change that would have to be made larger than this is another kind of change
+LEAST_AREA = 0.4  # of a disc of the diameter: the rest may lie outside the image or the object
+IMAGE_RANGE = 2.0  # of [-1, 1]
+
+
+class Cell(NamedTuple):
+    """Anomalies of one family, size and contrast: how many were made and found; no estimate where none was made."""
+
+    family: str
+    size: float
+    contrast: float
+    made: int
+    found: int
+    sensitivity: Estimate | None
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """The outcome.
+
+    Attributes
+    ----------
+    cells
+        By family, size and contrast. Each healthy image bears at most one anomaly of a cell.
+    millimeters
+        What each of `SIZES` is on the scans (the diameter of the disc of the same area, median); None where no spacing
+        is known.
+    false_alarms
+        Healthy images of the test split, flagged and in all.
+    allowed
+        The false-alarm rate that the calibration set keeps with 95 % confidence.
+    n_images
+        Healthy images of the calibration split that bore anomalies.
+    """
+
+    cells: tuple[Cell, ...]
+    millimeters: tuple[float, ...] | None
+    false_alarms: tuple[int, int]
+    allowed: float
+    n_images: int
+
+    def reasons(self) -> list[str]:
+        """Return why the detector fails, one clause each; nothing when it passes."""
+        found = []
+        for cell in self.cells:
+            if (cell.size, cell.contrast) != (SIZES[-1], CONTRASTS[-1]):
+                continue
+            what = (
+                f"of {cell.made} anomalies of {cell.family} kinds, large and of high contrast, {cell.found} were found"
+            )
+            if cell.sensitivity is None or cell.sensitivity.low < LEAST_SENSITIVITY:
+                low = 0.0 if cell.sensitivity is None else cell.sensitivity.low
+                found.append(
+                    f"{what}, which shows a sensitivity of {low:.2f} where {LEAST_SENSITIVITY:.2f} is asked for"
+                )
+        flagged, total = self.false_alarms
+        if not total:
+            found.append("false alarms were not measured, because the test split has no healthy image")
+        elif (rate := binomial(flagged, total)).low > self.allowed:
+            found.append(
+                f"{flagged} of {total} healthy images were flagged, {rate}, "
+                f"where at most {self.allowed:.3f} is promised"
+            )
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as plain JSON values, as `selftest.json` holds it."""
+        flagged, total = self.false_alarms
+        return {
+            "format": 1,
+            "passed": not self.reasons(),
+            "reasons": self.reasons(),
+            "least_sensitivity": LEAST_SENSITIVITY,
+            "images": self.n_images,
+            "sizes": list(SIZES),
+            "millimeters": None if self.millimeters is None else list(self.millimeters),
+            "contrasts": list(CONTRASTS),
+            "cells": [
+                cell._asdict() | {"sensitivity": None if cell.sensitivity is None else list(cell.sensitivity)}
+                for cell in self.cells
+            ],
+            "false_alarms": {
+                "flagged": flagged,
+                "images": total,
+                "rate": list(binomial(flagged, total)) if total else None,
+                "allowed": self.allowed,
+            },
+            "notes": [
+                "Anomalies are synthetic, and were put into healthy images of the calibration split.",
+                "False alarms are counted on healthy images of the test split.",
+                "Exact 95 % intervals, which take the images as independent.",
+            ],
+        }
+
+
+def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None] | None = None) -> SelfTest:
+    """Test a calibrated detector.
+
+    Parameters
+    ----------
+    detector
+        Trained and calibrated.
+    splits
+        Of its data: the calibration split bears the anomalies; the healthy images of the test split are to stay
+        unflagged.
+    progress
+        Called with (groups of anomalies done, groups in all).
+
+    Raises
+    ------
+    ValueError
+        The detector is not calibrated, or no image of the calibration split can be read.
+    """
+    if detector.calibration is None:
+        raise ValueError("self-test: the detector is not calibrated; run `anogan calibrate` first")
+    threshold = detector.calibration.threshold
+    images, sides = _read(splits.calibration, detector, MOST_IMAGES)
+    if not len(images):
+        raise ValueError(f"{splits.calibration.name}: none of its images can be read; the self-test needs some")
+    torch.manual_seed(detector.config.training.seed)
+    cells = []
+    grid = [(family, size, contrast) for family in FAMILIES for size in SIZES for contrast in CONTRASTS]
+    for done, (family, size, contrast) in enumerate(grid):
+        if progress is not None:
+            progress(done, len(grid))
+        fakes, made = anomalies(images, detector.config.local_fakes, FAMILIES[family], size, contrast)
+        total = int(made.sum())
+        found = _flagged(detector, fakes[made], threshold)
+        cells.append(Cell(family, size, contrast, total, found, binomial(found, total) if total else None))
+    healthy, _ = _read(splits.test.subset(np.flatnonzero(splits.test.labels == 0).tolist()), detector)
+    flagged = _flagged(detector, healthy, threshold)
+    if progress is not None:
+        progress(len(grid), len(grid))
+    millimeters = tuple(float(size * np.median(sides)) for size in SIZES) if sides else None
+    return SelfTest(tuple(cells), millimeters, (flagged, len(healthy)), detector.calibration.bound(), len(images))
+
+
+def anomalies(
+    x: Tensor, config: LocalFakesConfig, kinds: tuple[str, ...], size: float, contrast: float
+) -> tuple[Tensor, Tensor]:
+    """Put one anomaly of a given size and contrast into every image that can bear it.
+
+    Shape, place and kind are drawn again, up to `TRIES` times, until what lies inside the image (and on a cut-out
+    object) is large enough; its change is then made stronger or weaker to the contrast.
+
+    Parameters
+    ----------
+    x
+        Healthy images, (N, C, S, S) in [-1, 1].
+    config
+        The profile's `local_fakes` section: whether objects were cut out.
+    kinds
+        Names that `local_fakes` knows.
+    size, contrast
+        Diameter as a fraction of the side; mean absolute change inside as a fraction of the image range.
+
+    Returns
+    -------
+    images, made
+        (N, C, S, S) in [-1, 1], and (N,) bool: where it is false, the image is as it was.
+    """
+    drawn = LocalFakesConfig(smallest=size, largest=size, layers=1, visible=0, cut_out=config.cut_out)
+    least = LEAST_AREA * math.pi / 4 * (size * x.shape[-1]) ** 2
+    result, made = x.clone(), torch.zeros(len(x), dtype=torch.bool)
+    for _ in range(TRIES):
+        fakes, mask = local_fakes(x, drawn, kinds)
+        inside = ((mask > 0.5) & (x.amax(1) > -0.9))[:, None].to(x)  # nobody asks for anomalies of the background
+        area = inside.sum((1, 2, 3)).clamp_min(1)
+
+        def change(of: Tensor, inside: Tensor = inside, area: Tensor = area) -> Tensor:
+            return ((of - x).abs().mean(1, keepdim=True) * inside).sum((1, 2, 3)) / area / IMAGE_RANGE
+
+        strength = contrast / change(fakes).clamp_min(1e-6)
+        fakes = (x + strength[:, None, None, None] * (fakes - x)).clamp(-1, 1)
+        good = (inside.sum((1, 2, 3)) >= least) & (strength <= STRONGEST) & (change(fakes) >= 0.8 * contrast) & ~made
+        result[good], made = fakes[good], made | good
+    return result, made
+
+
+def _flagged(detector: Detector, images: Tensor, threshold: float) -> int:
+    return sum(int((detector.maps(batch).scores >= threshold).sum()) for batch in images.split(64) if len(batch))
+
+
+def _read(scans: ScanSet, detector: Detector, most: int | None = None) -> tuple[Tensor, list[float]]:
+    """Return readable images, (N, C, S, S), at most so many, and the side in mm of each whose spacing is known.
+
+    Images are stretched to a square, so the side is that of the square of the same area.
+    """
+    order = np.random.default_rng(detector.config.training.seed).permutation(len(scans))
+    config = detector.config.input
+    images: list[np.ndarray] = []
+    sides: list[float] = []
+    for index in order:
+        if most is not None and len(images) == most:
+            break
+        try:
+            scan = scans.read(int(index))
+            images.append(to_network(scan, config))
+        except (ValueError, OSError):
+            continue  # `anogan evaluate` and `anogan calibrate` name such files
+        if scan.spacing is not None:
+            height, width = scan.pixels.shape[:2]
+            sides.append(math.sqrt(height * scan.spacing[0] * width * scan.spacing[1]))
+    empty = np.empty((0, config.channels, config.size, config.size), np.float32)
+    return torch.from_numpy(np.stack(images) if images else empty), sides
