@@ -170,7 +170,11 @@ class Detector:
         if seen:
             raise ValueError(f"{calibration.name}: {len(seen)} of its scans were used in training; calibrate on others")
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
-        return self.calibrate_scores(self.maps(images).scores.numpy(), rate)
+        maps = self.maps(images)
+        components = torch.stack([top_mean(parts, self.fusion.top) for parts in maps.components])  # (N, K)
+        described = dict(zip(COMPONENTS, components.T.tolist(), strict=True))  # `anogan.drift` compares with these
+        calibrated = self.calibrate_scores(maps.scores.numpy(), rate)
+        return dataclasses.replace(calibrated, provenance=self.provenance | {"calibration_components": described})
 
     def calibrate_scores(self, scores: np.ndarray, false_alarm_rate: float) -> Detector:
         """Return this detector with an operating point from the scores of healthy images, (n,)."""

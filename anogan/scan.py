@@ -72,13 +72,15 @@ class Result:
     source
         The file as the user named it.
     status, reason
-        "scored", or "not scored" and why. What is not scored is not normal: nobody has looked at it.
+        "scored", or "not scored" and why. What is not scored is not normal: nobody has looked at it. Also why a scored
+        case is not decided.
     score
         Higher = more anomalous; NaN when not scored.
     p_value
         Conformal p-value in (0, 1], or None before calibration.
     flagged
-        Whether the score reaches the threshold, or None before calibration and when not scored.
+        Whether the score reaches the threshold, or None where that is not decided: before calibration, when not scored,
+        and while the calibration does not hold.
     uncertainty
         Spread of the score over restarts of the inversion, in units of the score, or None.
     anomaly_map

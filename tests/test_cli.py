@@ -47,7 +47,7 @@ def test_help_is_light_and_names_every_command() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "anogan", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("synth", "info", "train", "calibrate", "inspect", "evaluate", "dashboard"):
+    for command in ("synth", "info", "train", "calibrate", "inspect", "evaluate", "dashboard", "drift", "compare"):
         assert re.search(rf"\b{command}\b", done.stdout)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported

@@ -24,16 +24,27 @@ def inspect(
         Path | None,
         typer.Option(help="Where the heat maps, results.json and results.csv go. Default: RUN/results."),
     ] = None,
+    monitor: Annotated[
+        bool,
+        typer.Option("--monitor", help="These are routine cases: count them in the watch over the calibration."),
+    ] = False,
 ) -> None:
     """Score images, flag the unusual ones and draw where they differ.
 
-    A file that cannot be scored is listed as "not scored", never as normal, and makes the exit code 1.
+    A file that cannot be scored is listed as "not scored", never as normal, and makes the exit code 1. With --monitor
+    the scores are compared with those of the calibration images (see `anogan drift`); when they have drifted, nothing
+    is flagged automatically until the run is calibrated again or the monitor reset.
     """
+    from anogan import drift
     from anogan.io import find_images, read_scan
     from anogan.io.results import ResultsWriter
 
     files = find_images(paths)
     detector = load_detector(run)
+    watch = drift.Monitor.open(run) if detector.calibration is not None else None
+    if watch is None and monitor:
+        raise ValueError(f"{run}: is not calibrated, so there is nothing to monitor; run `anogan calibrate` first")
+    cases: list[drift.Case] = []
     results: list[Result] = []
     problems: list[tuple[Path, str]] = []
     waiting: deque[tuple[Path, Scan]] = deque()  # read, not yet judged
@@ -53,13 +64,27 @@ def inspect(
 
         for result in detector.inspect_many(scans()):
             path, scan = waiting.popleft()
-            writer.add(scan, result)
+            if watch is not None and watch.alarm is not None:
+                result = drift.pause(result)
+            case = writer.add(scan, result)
             results.append(result)
             if result.status != "scored":
                 problems.append((path, result.reason))
+            else:
+                cases.append(drift.Case(case, scan.subject, result.score, result.components))
             bar(len(results) + len(problems), len(files))
 
+        if watch is not None:
+            if monitor:
+                watch.add(cases)
+                watch.save(run)
+            if watch.alarm is not None:  # also one that these very cases have set off
+                writer.withhold(drift.PAUSED)
+                results = [drift.pause(result) for result in results]
+
     _print_results([result for result in results if result.status == "scored"])
+    if watch is not None and watch.alarm is not None:
+        typer.echo(f"warning: {watch.warning()}", err=True)
     typer.echo(f"heat maps, results.json and results.csv are in {out or run / 'results'}")
     finish(problems, "not scored")
 
@@ -71,15 +96,18 @@ def _print_results(results: list[Result], most: int = 20) -> None:
     table = Table("image", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
     for result in sorted(results, key=lambda result: -result.score)[:most]:
         p_value = "-" if result.p_value is None else f"{result.p_value:.3f}"
-        verdict = {None: "not calibrated", True: "flagged", False: "not flagged"}[result.flagged]
+        undecided = "not calibrated" if result.p_value is None else "not decided"
+        verdict = {None: undecided, True: "flagged", False: "not flagged"}[result.flagged]
         table.add_row(result.source, f"{result.score:.3f}", p_value, verdict)
     console = Console()
     if results:
         console.print(table)
     if len(results) > most:
         console.print(f"and {len(results) - most} more in results.csv")
-    flagged = sum(bool(result.flagged) for result in results)
-    console.print(f"{len(results)} scored, {flagged} flagged", highlight=False)
+    flagged = sum(result.flagged is True for result in results)
+    open_cases = sum(result.flagged is None for result in results)
+    rest = f", {open_cases} not decided" if open_cases else ""
+    console.print(f"{len(results)} scored, {flagged} flagged{rest}", highlight=False)
 
 
 @app.command()

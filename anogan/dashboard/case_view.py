@@ -66,8 +66,11 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         )
     healthy = np.asarray(summary["calibration_scores"], dtype=float)
     above, n = int((healthy >= case["score"]).sum()), healthy.size
-    side = "reaches" if case["flagged"] else "stays below"
-    verdict = "flagged" if case["flagged"] else "not flagged"
+    side = "reaches" if case["score"] >= summary["threshold"] else "stays below"
+    if case["flagged"] is None:
+        verdict = case.get("reason") or "not decided"
+    else:
+        verdict = "flagged" if case["flagged"] else "not flagged"
     if above:
         counted = (
             f"{above} of the {n} healthy calibration images scored as high or higher: p = {p_text(case['p_value'])}"

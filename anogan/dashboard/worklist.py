@@ -12,7 +12,7 @@ from anogan.dashboard import run_folder, widgets
 from anogan.dashboard.widgets import number, p_text, plain
 
 PAGE_LENGTH = 20
-FILTERS = ("All", "Flagged", "Not flagged", "Not scored")
+FILTERS = ("All", "Flagged", "Not flagged", "Not decided", "Not scored")
 COLUMNS = [0.7, 4, 1.6, 1, 1, 0.8]
 
 
@@ -59,7 +59,8 @@ def matching(cases: Sequence[Mapping[str, Any]], chosen: str, words: str = "") -
     keep = {
         "All": lambda case: True,
         "Flagged": lambda case: case.get("flagged") is True,
-        "Not flagged": lambda case: case["status"] == "scored" and not case.get("flagged"),
+        "Not flagged": lambda case: case.get("flagged") is False,
+        "Not decided": lambda case: case["status"] == "scored" and case.get("flagged") is None,
         "Not scored": lambda case: case["status"] != "scored",
     }[chosen]
     words = words.strip().lower()
