@@ -56,3 +56,21 @@ def test_scores_are_kept_and_read_again(accuracy: Any, monkeypatch: pytest.Monke
     assert run["scores"] == [0.1, 0.25, 0.2, 0.12346]
     assert run["auroc"][0] == 0.5
     assert accuracy.place("busi", 3, "a method, of sorts").is_file()
+
+
+def test_streams_are_ranked_as_the_monitor_ranks_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from anogan.drift import Monitor
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import drift
+
+    sys.modules.pop("drift")
+    generator = np.random.default_rng(0)
+    calibration, cases = generator.normal(size=30).round(1), generator.normal(size=120).round(1)  # many ties
+    monitor, expected = Monitor(calibration), []
+    chances = np.random.default_rng(1).random(120)
+    for score, chance in zip(cases, chances, strict=True):
+        expected.append(monitor.p_value(score, chance))
+        monitor.scores = sorted([*monitor.scores, score])
+    found = drift.smoothed_p_values(calibration, cases, np.random.default_rng(1))
+    np.testing.assert_allclose(found, expected)

@@ -34,14 +34,14 @@ def drift(
     from anogan.drift import FALSE_ALARM, Monitor
 
     monitor = Monitor.reset(run, abnormal_share) if reset else Monitor.open(run)
-    people = "case" if len(monitor.scores) == 1 else "cases"
+    noun = "case" if len(monitor.scores) == 1 else "cases"
     typer.echo(
-        f"{len(monitor.scores)} {people} counted beside {len(monitor.calibration)} calibration images, "
+        f"{len(monitor.scores)} {noun} counted beside {len(monitor.calibration)} calibration images, "
         f"up to {monitor.abnormal_share:.1%} abnormal ones allowed for"
     )
     typer.echo(
         f"evidence against the calibration: {monitor.total:.3g}, at its highest {monitor.highest:.3g}; "
-        f"the alarm is at {1 / FALSE_ALARM:g}, which without drift is reached at most once in {1 / FALSE_ALARM:g} lives"
+        f"the alarm is at {1 / FALSE_ALARM:g}, without drift at most one monitor in {1 / FALSE_ALARM:g} ever reaches it"
     )
     for moved in monitor.feature_drift():
         side = "above" if moved.shift > 0 else "below"
