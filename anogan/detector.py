@@ -175,10 +175,14 @@ class Detector:
         if seen := set(origin["files"]) & set(self.provenance.get("files", [])):
             raise ValueError(f"{calibration.name}: {len(seen)} of its scans were used in training; calibrate on others")
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
+        maps = self.maps(images)
         groups = [item.group for item in scans] if group else None
-        point = Calibration.fit(self.maps(images).scores.numpy(), rate, confidence, groups, group)
+        point = Calibration.fit(maps.scores.numpy(), rate, confidence, groups, group)
+        components = torch.stack([top_mean(parts, self.fusion.top) for parts in maps.components])  # (N, K)
+        described = dict(zip(COMPONENTS, components.T.tolist(), strict=True))  # `anogan.drift` compares with these
         history = [*self.provenance.get("calibrations", []), origin]
-        return dataclasses.replace(self, calibration=point, provenance=self.provenance | {"calibrations": history})
+        noted = {"calibrations": history, "calibration_components": described}
+        return dataclasses.replace(self, calibration=point, provenance=self.provenance | noted)
 
     def calibrate_scores(
         self, scores: np.ndarray, false_alarm_rate: float, confidence: float | None = None

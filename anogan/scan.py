@@ -82,8 +82,8 @@ class Result:
     p_value
         Conformal p-value in (0, 1], or None before calibration and where the scan's group is not calibrated.
     flagged
-        Whether the score reaches the threshold, or None where that is not decided: there is no p-value, or there is one
-        and a person must decide, as the score varies across the threshold.
+        Whether the score reaches the threshold, or None where that is not decided: before calibration, when not scored,
+        where a person must decide as the score varies across the threshold, and while the calibration does not hold.
     uncertainty
         Spread of the score over restarts of the inversion, in units of the score, or None.
     anomaly_map

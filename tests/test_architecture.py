@@ -14,10 +14,10 @@ LAYERS = [
     {"config", "scan"},
     {"networks", "metrics", "heatmap", "augmentation", "blur"},
     {"io", "transforms", "losses", "local_fakes", "scoring", "calibration"},
-    {"inversion", "reference", "listing", "dataset", "checkpoint", "devices", "provenance", "synthetic"},
+    {"inversion", "reference", "listing", "dataset", "checkpoint", "devices", "provenance", "synthetic", "drift"},
     {"training", "progress", "snapshots"},
     {"detector"},
-    {"evaluation", "review", "contamination", "selftest"},
+    {"evaluation", "review", "contamination", "selftest", "comparison"},
     {"console", "cli", "dashboard", "app", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

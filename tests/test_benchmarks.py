@@ -108,3 +108,21 @@ def test_contamination_table_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "| **anogan, cross-fitted** | 0.25 (0.25) | 0.50 (0.50) | 0.75 (0.75) | 0.50 (0.50) |" in text
     for name in ("contamination", "datasets"):
         sys.modules.pop(name, None)
+
+
+def test_streams_are_ranked_as_the_monitor_ranks_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from anogan.drift import Monitor
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import drift
+
+    sys.modules.pop("drift")
+    generator = np.random.default_rng(0)
+    calibration, cases = generator.normal(size=30).round(1), generator.normal(size=120).round(1)  # many ties
+    monitor, expected = Monitor(calibration), []
+    chances = np.random.default_rng(1).random(120)
+    for score, chance in zip(cases, chances, strict=True):
+        expected.append(monitor.p_value(score, chance))
+        monitor.scores = sorted([*monitor.scores, score])
+    found = drift.smoothed_p_values(calibration, cases, np.random.default_rng(1))
+    np.testing.assert_allclose(found, expected)

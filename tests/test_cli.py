@@ -48,15 +48,8 @@ def test_help_is_light_and_names_every_command() -> None:
         [sys.executable, "-X", "importtime", "-m", "anogan", "--help"], capture_output=True, text=True, check=True
     )
     for command in (
-        "synth",
-        "info",
-        "train",
-        "calibrate",
-        "inspect",
-        "evaluate",
-        "dashboard",
-        "contamination",
-        "selftest",
+        *("synth", "info", "train", "calibrate", "inspect", "evaluate", "dashboard"),
+        *("contamination", "selftest", "drift", "compare"),
     ):
         assert re.search(rf"\b{command}\b", done.stdout)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
@@ -339,3 +332,61 @@ def test_interrupting_a_training_says_how_to_go_on(
     result = anogan("train", tiny_folder, "--profile", "tiny", "--run", tmp_path / "run")
     assert result.code == 130
     assert f"go on with: anogan train {tiny_folder} --run {tmp_path / 'run'} --resume" in result.err
+
+
+@pytest.fixture
+def run_of_its_own(tiny_run: Path, tmp_path: Path) -> Path:
+    """Return a copy of `tiny_run` that may be written into."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("detector.json", "detector.safetensors", "profile.toml"):
+        shutil.copy(tiny_run / name, run)
+    return run
+
+
+def test_routine_cases_count_once_and_drift_shows_them(anogan, run_of_its_own: Path, tiny_folder: Path) -> None:
+    images = sorted((tiny_folder / "healthy").rglob("*.png"))[:3]
+    assert anogan("inspect", run_of_its_own, images[0]).code == 0
+    assert not (run_of_its_own / "drift.json").exists()  # nobody said that it was a routine case
+    for _ in range(2):
+        assert anogan("inspect", run_of_its_own, *images, "--monitor").code == 0
+    told = anogan("drift", run_of_its_own)
+    assert told.code == 0
+    assert "3 cases counted beside 8 calibration images" in told.out
+    assert "discriminator: the last 3 cases lie" in told.out
+    assert told.out.endswith("the calibration holds as far as these cases tell\n")
+    assert "0 cases counted" in anogan("drift", run_of_its_own, "--reset", "--abnormal-share", "0.3").out
+    assert anogan("drift", run_of_its_own, "--abnormal-share", "0.3").code == 2
+
+
+def test_after_an_alarm_nothing_is_flagged_nor_called_not_flagged(
+    anogan, run_of_its_own: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cases that set off the alarm are paused already, and so are all later ones until a reset."""
+    images = sorted(tiny_folder.rglob("*abnormal*/*.png"))[:4]
+    with monkeypatch.context() as sensitive:
+        sensitive.setattr("anogan.drift.FALSE_ALARM", 0.999)
+        result = anogan("inspect", run_of_its_own, *images, "--monitor")
+    for text in (result, anogan("inspect", run_of_its_own, *images)):
+        assert text.code == 0
+        assert "4 scored, 0 flagged, 4 not decided" in text.out
+        assert "not flagged" not in text.out
+        assert "warning: the calibration no longer holds: since case" in text.err
+        cases = json.loads((run_of_its_own / "results" / "results.json").read_text())["cases"]
+        assert {case["flagged"] for case in cases} == {None}
+        assert all(case["reason"].startswith("not decided: the calibration no longer holds") for case in cases)
+    told = anogan("drift", run_of_its_own)
+    assert told.code == 1
+    assert told.err.startswith("anogan: the calibration no longer holds: since case")
+    anogan("drift", run_of_its_own, "--reset")
+    assert "not decided" not in anogan("inspect", run_of_its_own, *images).out
+
+
+def test_compare_writes_a_list_and_ends_with_a_verdict(
+    anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    result = anogan("compare", tiny_run, tiny_run, tiny_folder, "--out", tmp_path / "out")
+    assert result.code == 0
+    assert "Spearman 1.000 [1.000, 1.000]" in result.out
+    assert "No difference shown: of the planted anomalies B finds as many" in result.out
+    assert (tmp_path / "out" / "comparison.csv").read_text().startswith("case,file,subject,score_a,score_b,")

@@ -37,11 +37,18 @@ def inspect(
             show_default=False,
         ),
     ] = None,
+    monitor: Annotated[
+        bool,
+        typer.Option("--monitor", help="These are routine cases: count them in the watch over the calibration."),
+    ] = False,
 ) -> None:
     """Score images, flag the unusual ones and draw where they differ.
 
-    A file that cannot be scored is listed as "not scored", never as normal, and makes the exit code 1.
+    A file that cannot be scored is listed as "not scored", never as normal, and makes the exit code 1. With --monitor
+    the scores are compared with those of the calibration images (see `anogan drift`); when they have drifted, nothing
+    is flagged automatically until the run is calibrated again or the monitor reset.
     """
+    from anogan import drift
     from anogan.calibration import discoveries
     from anogan.io import find_images, read_scan
     from anogan.io.results import ResultsWriter, read_results
@@ -52,6 +59,10 @@ def inspect(
         discoveries([], fdr)  # refuses what is no rate before the scoring
         if detector.calibration is None:
             raise ValueError(f"{run}: is not calibrated, so there are no p-values for --fdr; run `anogan calibrate`")
+    watch = drift.Monitor.open(run) if detector.calibration is not None else None
+    if watch is None and monitor:
+        raise ValueError(f"{run}: is not calibrated, so there is nothing to monitor; run `anogan calibrate` first")
+    cases: list[drift.Case] = []
     results: list[Result] = []
     problems: list[tuple[Path, str]] = []
     waiting: deque[tuple[Path, Scan]] = deque()  # read, not yet judged
@@ -71,13 +82,27 @@ def inspect(
 
         for result in detector.inspect_many(scans()):
             path, scan = waiting.popleft()
-            writer.add(scan, result)
+            if watch is not None and watch.alarm is not None:
+                result = drift.pause(result)
+            case = writer.add(scan, result)
             results.append(result)
             if result.status != "scored":
                 problems.append((path, result.reason))
+            else:
+                cases.append(drift.Case(case, scan.subject, result.score, result.components))
             bar(len(results) + len(problems), len(files))
 
+        if watch is not None:
+            if monitor:
+                watch.add(cases)
+                watch.save(run)
+            if watch.alarm is not None:  # also one that these very cases have set off
+                writer.withhold(drift.PAUSED)
+                results = [drift.pause(result) for result in results]
+
     _print_results([result for result in results if result.status == "scored"])
+    if watch is not None and watch.alarm is not None:
+        typer.echo(f"warning: {watch.warning()}", err=True)
     if fdr is not None:
         found = [case["discovery"] for case in read_results(out or run / "results")["cases"]]
         typer.echo(f"{sum(map(bool, found))} of {len(found)} in the work list are discoveries at {fdr:.1%}")
@@ -92,7 +117,7 @@ def _print_results(results: list[Result], most: int = 20) -> None:
     table = Table("image", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
     for result in sorted(results, key=lambda result: -result.score)[:most]:
         p_value = "-" if result.p_value is None else f"{result.p_value:.3f}"
-        undecided = "not calibrated" if result.p_value is None else "review by hand"
+        undecided = "not calibrated" if result.p_value is None else "not decided"
         verdict = {None: undecided, True: "flagged", False: "not flagged"}[result.flagged]
         table.add_row(result.source, f"{result.score:.3f}", p_value, verdict)
     console = Console()

@@ -69,10 +69,11 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         )
     healthy = np.asarray(summary["calibration_scores"], dtype=float)
     above, n = int((healthy >= case["score"]).sum()), healthy.size
-    side = "reaches" if case["flagged"] else "stays below"
-    verdict = "flagged" if case["flagged"] else "not flagged"
     if case["flagged"] is None:
-        side, verdict = "is near", "for a person to decide: it varies between restarts of the inversion"
+        verdict = "nothing was decided" + (f": {case['reason'].rstrip('.')}" if case.get("reason") else "")
+    else:
+        verdict = f"this case is {'flagged' if case['flagged'] else 'not flagged'}"
+    side = "reaches" if case["score"] >= summary["threshold"] else "stays below"
     if above:
         counted = (
             f"{above} of the {n} healthy calibration images scored as high or higher: p = {p_text(case['p_value'])}"
@@ -83,7 +84,7 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
             f"and {n} images cannot give a smaller one than 1 / {n + 1}"
         )
     threshold = number(summary["threshold"])
-    return f"The score {number(case['score'])} {side} the threshold {threshold}, so this case is {verdict}. {counted}."
+    return f"The score {number(case['score'])} {side} the threshold {threshold}, {'and' if case['flagged'] is None else 'so'} {verdict}. {counted}."
 
 
 def of_group(case: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:

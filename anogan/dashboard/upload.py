@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from anogan import drift
 from anogan.dashboard import case_view, widgets
 from anogan.dashboard.widgets import plain
 from anogan.io import read_scan
@@ -73,6 +74,8 @@ def judge(run: Path, name: str, content: bytes) -> dict[str, Any]:
             detector = load_detector(str(run), file_hash(run))
             status.update(label="Looking for what is unusual")
             result = detector.inspect(scan)
+            if drift.warning(run):
+                result = drift.pause(result)
     finally:
         place.empty()
     case, maps = as_case(name, content, scan, result)

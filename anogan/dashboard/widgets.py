@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from anogan import drift
 from anogan.dashboard import run_folder, style
 from anogan.io.results import read_results
 from anogan.selftest.verdict import mark
@@ -27,6 +28,21 @@ def frame(pages: Mapping[str, Any]) -> None:
     with st.container(key="frame", horizontal=True, horizontal_alignment="distribute"):
         st.markdown(f"**anogan** · run {plain(run.name)}" if run else "**anogan**", width="content")
         st.markdown("Decision support, not a diagnosis.", width="content")
+    if run is not None:
+        drift_banner(run)
+
+
+def drift_banner(run: Path) -> None:
+    """Say on every page that the calibration no longer holds, if the monitor has found so or cannot be read."""
+    try:
+        words = drift.warning(run)
+    except ValueError as error:
+        problem(error)
+        return
+    if words:
+        st.error(
+            f"**{plain(words[:1].upper() + words[1:])}.** `anogan drift {run.as_posix()}`", icon=":material/warning:"
+        )
 
 
 def open_page(name: str, **query: str) -> None:
@@ -101,9 +117,7 @@ def verdict(case: Mapping[str, Any]) -> tuple[str, str, str]:
     if case["status"] != "scored":
         return "Not scored", ":material/visibility_off:", "gray"
     if case.get("flagged") is None:
-        if case.get("p_value") is not None:
-            return "Review by hand", ":material/person_search:", "violet"
-        return "Not calibrated", ":material/help:", "gray"
+        return ("Not calibrated" if case.get("p_value") is None else "Not decided"), ":material/help:", "gray"
     return ("Flagged", ":material/flag:", "orange") if case["flagged"] else ("Not flagged", ":material/remove:", "blue")
 
 

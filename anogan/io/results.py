@@ -82,6 +82,7 @@ class ResultsWriter:
         self.folder, self.fdr = Path(folder), fdr
         self.detector = dict(detector_summary)
         self._cases = {case["file"]: case for case in self._earlier_cases()}
+        self._added: set[str] = set()
 
     def __enter__(self) -> ResultsWriter:
         return self
@@ -169,6 +170,12 @@ class ResultsWriter:
         )
         return case
 
+    def withhold(self, reason: str) -> None:
+        """Take the decision from every case added here that had one, and say why: what was flagged or not is open."""
+        for file in self._added:
+            if self._cases[file]["flagged"] is not None:
+                self._cases[file] |= {"flagged": None, "reason": reason}
+
     def close(self) -> None:
         """Write results.json and results.csv."""
         cases = list(self._cases.values())
@@ -192,6 +199,7 @@ class ResultsWriter:
     def _list(self, **case: Any) -> None:
         self._cases.pop(case["file"], None)  # an earlier one would keep its place in the order
         self._cases[case["file"]] = case
+        self._added.add(case["file"])
 
     def _map_range(self) -> tuple[float, float]:
         low, high = self.detector["map_range"]
