@@ -7,4 +7,4 @@ Everything heavy is imported inside the commands, because `anogan --help` must n
 from anogan.cli import data, training, use, validation, watch  # each adds its commands, in this order
 from anogan.cli.app import app, main
 
-__all__ = ["app", "data", "main", "watch", "training", "use", "validation"]
+__all__ = ["app", "data", "main", "training", "use", "validation", "watch"]

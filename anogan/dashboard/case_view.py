@@ -83,8 +83,8 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
             f"None of the {n} healthy calibration images scored as high: p = {p_text(case['p_value'])}, "
             f"and {n} images cannot give a smaller one than 1 / {n + 1}"
         )
-    threshold = number(summary["threshold"])
-    return f"The score {number(case['score'])} {side} the threshold {threshold}, {'and' if case['flagged'] is None else 'so'} {verdict}. {counted}."
+    threshold, joined = number(summary["threshold"]), "and" if case["flagged"] is None else "so"
+    return f"The score {number(case['score'])} {side} the threshold {threshold}, {joined} {verdict}. {counted}."
 
 
 def of_group(case: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -161,7 +161,7 @@ def test_a_case_is_judged_by_its_own_group() -> None:
 def test_a_score_near_the_threshold_is_for_a_person() -> None:
     case = {"status": "scored", "score": 3.9, "p_value": 0.25, "flagged": None, "reason": "review by hand"}
     words = case_view.judgment(case, {"threshold": 4.0, "calibration_scores": [1.0, 2.0, 3.0]})
-    assert "is near the threshold 4.00, so this case is for a person to decide" in words
-    assert widgets.verdict(case)[0] == "Review by hand"
+    assert "stays below the threshold 4.00, and nothing was decided: review by hand." in words
+    assert widgets.verdict(case)[0] == "Not decided"
     assert matching([{**case, "file": "a.png"}], "Not flagged") == []
     assert len(matching([{**case, "file": "a.png"}], "Not decided")) == 1
