@@ -109,7 +109,7 @@ class Fusion:
         standard error. No abnormal image is involved.
         """
         count = healthy.shape[1]
-        center = _healthy_mean(healthy)
+        center = healthy_mean(healthy)
         scores = torch.stack([top_mean(healthy[:, k] - center[k], top) for k in range(count)])  # (K, N)
         offset, scale = scores.mean(1), scores.std(1).clamp_min(LEAST_SPREAD)
         fusion = replace(cls.even(healthy.shape[-1]), center=center, offset=offset, scale=scale, top=top)
@@ -181,7 +181,7 @@ RESIDUAL_SHARE = 0.15
 RESAMPLES = 500
 
 
-def _healthy_mean(healthy: Tensor) -> Tensor:
+def healthy_mean(healthy: Tensor) -> Tensor:
     """Return the healthy mean of each component at each place, (K, S, S), as far as the images can tell places apart.
 
     Empirical Bayes (Efron and Morris, Journal of the American Statistical Association 1973): the map of means is drawn

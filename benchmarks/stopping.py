@@ -4,27 +4,32 @@
     python benchmarks/stopping.py                   # malaria, pneumonia and busi, three seeds, then the table
     python benchmarks/stopping.py --data busi --seeds 0
 
-With every snapshot's discriminator the whole detector is fitted again (generator and encoder are those of the finished
-run) and scored on test images that only this table sees. Four choices are compared: the snapshot of `anogan.progress`
-(taken when it would have stopped), the last one, the one with the lowest KID, and the best one, which nobody can know.
+Every snapshot's discriminator scores the test images by its own verdict of places, the part that the snapshot is chosen
+by; the other parts of the score would each have to be fitted again. Four choices are compared: the snapshot of
+`anogan.progress` (taken when it would have stopped), the last one, the one with the lowest KID, and the best one, which
+nobody can know.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from accuracy import PRODUCT, RUNS, place
 from datasets import DATASETS, ROOT, on_grid
 
 import anogan
 from anogan import checkpoint, metrics, progress
+from anogan.blur import gaussian_blur
 from anogan.dataset import draw_subjects
-from anogan.detector import Detector
+from anogan.networks import Discriminator, Networks
 from anogan.progress import Reading
-from anogan.training import train
+from anogan.scoring import COMPONENTS, Fusion, healthy_mean
 
 RESULTS = ROOT / "benchmarks" / "results" / "stopping"
 SETS = ("malaria", "pneumonia", "busi")
@@ -39,15 +44,30 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     config = anogan.load_config(data.profile, [f"training.seed={seed}", *data.settings])
     images, test = on_grid(data.train, config.input), on_grid(data.test, config.input)
     held = draw_subjects(data.train_subjects, config.training.holdout, seed)
-    networks = train(images[~held], images[held], config, run=folder, resume=True)
+    discriminator = Networks.build(config).discriminator
     truth = []
     for path in sorted((folder / "watched").glob("*.safetensors")):
-        checkpoint.unpack("discriminator", checkpoint.read_tensors(path), networks.discriminator, path)
-        detector = Detector.fit(networks, images[~held], images[held], config)
-        truth.append(metrics.auroc(data.labels, detector.maps(test).scores.numpy()).value)
+        checkpoint.unpack("discriminator", checkpoint.read_tensors(path), discriminator, path)
+        scores = verdicts(discriminator, images[held], test, config.scoring.top)
+        truth.append(metrics.auroc(data.labels, scores).value)
         print(f"{name} {seed}: step {int(path.stem)}, AUROC {truth[-1]:.4f}", flush=True)
     readings = checkpoint.read_json(folder / "training" / "progress.json")[PHASE]["readings"]
     return {"data": name, "seed": seed, "auroc": truth, "readings": readings}
+
+
+@torch.no_grad()
+def verdicts(discriminator: Discriminator, healthy: torch.Tensor, test: torch.Tensor, top: float) -> np.ndarray:
+    """Return the image scores of the discriminator alone, standardized on held-out healthy images, (N,)."""
+
+    def raw(images: torch.Tensor) -> torch.Tensor:
+        maps = [gaussian_blur(F.softplus(discriminator(batch).pixels), 1.0) for batch in images.split(64)]
+        return torch.stack([torch.cat(maps)] + [torch.zeros(len(images), *images.shape[2:])] * (len(COMPONENTS) - 1), 1)
+
+    alone = torch.eye(len(COMPONENTS))[0]
+    fusion = dataclasses.replace(Fusion.even(test.shape[-1]), center=healthy_mean(raw(healthy)), top=top)
+    fusion = fusion.weigh(alone, raw(healthy))
+    standardized = fusion.standardize(raw(test))
+    return fusion.score(standardized, fusion.fuse(standardized)).numpy()
 
 
 def choices(readings: list[Reading], truth: list[float]) -> dict[str, tuple[int, float]]:

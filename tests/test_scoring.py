@@ -1,7 +1,7 @@
 import torch
 
 from anogan.blur import gaussian_blur
-from anogan.scoring import COMPONENTS, Fusion, _healthy_mean, _standard_error, top_mean
+from anogan.scoring import COMPONENTS, Fusion, _standard_error, healthy_mean, top_mean
 
 
 def test_top_mean_by_hand() -> None:
@@ -71,10 +71,10 @@ def test_few_images_do_not_tell_places_apart() -> None:
     generator = torch.Generator().manual_seed(3)
     noise = torch.randn(40, 1, 32, 32, generator=generator)
     drawn = gaussian_blur(noise[:4].mean(0), 2.0)
-    assert _healthy_mean(noise[:4]).std() < 0.3 * drawn.std()
+    assert healthy_mean(noise[:4]).std() < 0.3 * drawn.std()
     border = torch.zeros(32, 32)
     border[:8] = 2.0
-    few, many = (_healthy_mean(noise[:n] + border) for n in (4, 40))
+    few, many = (healthy_mean(noise[:n] + border) for n in (4, 40))
     assert 1.5 < few[0, 2, 16] - few[0, 28, 16] < many[0, 2, 16] - many[0, 28, 16] + 0.3
     torch.testing.assert_close(many.mean(), (noise + border).mean(), atol=0.02, rtol=0)
 
