@@ -65,8 +65,8 @@ def compare_auroc(
     The p-value is that of DeLong et al. (Biometrics 1988), in the form of Obuchowski (Biometrics 1997) for several
     images per subject. The interval is put together from those of the two areas and their correlation (method of
     variance estimates recovery: Zou, Psychological Methods 2007), so it need not be symmetric and near 1 holds more
-    often; seldom, where the p-value is about 0.05, the two disagree. Both are about other subjects, not about another
-    training of a model.
+    often; seldom, where the p-value is about 0.05, the two disagree. The p-value is nan where the areas differ without
+    any variance to see. Both are about other subjects, not about another training of a model.
 
     Parameters
     ----------
@@ -83,17 +83,18 @@ def compare_auroc(
     one, other = (_contributions(*checked(labels, scores, subjects)) for scores in (first, second))
     if min(one.n_abnormal, one.n_healthy) < 2:
         raise ValueError("compare_auroc: at least two subjects with healthy and two with abnormal images are needed")
-    difference, variance = (
-        one.area - other.area,
-        _variance(one, one) + _variance(other, other) - 2 * _variance(one, other),
-    )
-    error = math.sqrt(max(variance, 0.0))
-    p_value = float(2 * norm.sf(abs(difference) / error)) if error > _ROUNDING else float(difference == 0)
-    if error <= _ROUNDING and 0 < one.area < 1:  # the two order the images alike
-        return Comparison(Estimate(difference, difference, difference), p_value)
+    difference, common = one.area - other.area, _variance(one, other)
+    own = [max(_variance(each, each), 0.0) for each in (one, other)]
+    error = math.sqrt(max(sum(own) - 2 * common, 0.0))
+    if error > _ROUNDING:
+        p_value = float(2 * norm.sf(abs(difference) / error))
+    else:
+        p_value = 1.0 if difference == 0 else math.nan
+        if difference == 0 and 0 < one.area < 1:  # the two order the images alike
+            return Comparison(Estimate(0.0, 0.0, 0.0), p_value)
     a, b = _interval(one), _interval(other)
-    spread = math.sqrt(_variance(one, one) * _variance(other, other))
-    correlation = _variance(one, other) / spread if spread > 0 else 0.0
+    spread = math.sqrt(own[0] * own[1])
+    correlation = common / spread if spread > 0 else 0.0
 
     def reach(up: float, down: float) -> float:
         return math.sqrt(max(up**2 + down**2 - 2 * correlation * up * down, 0.0))

@@ -119,6 +119,13 @@ def test_a_model_does_not_differ_from_itself(noisy: Noisy) -> None:
     assert found.difference.high > 0.2
 
 
+def test_a_difference_without_variance_is_not_certain() -> None:
+    labels = np.repeat([0, 1], 5)
+    difference, p_value = metrics.compare_auroc(labels, np.arange(10.0), np.zeros(10))
+    assert np.isnan(p_value)
+    assert difference.low < 0.3 < difference.value == 0.5
+
+
 def test_a_comparison_needs_two_subjects_of_each_kind() -> None:
     with pytest.raises(ValueError, match="two subjects with healthy and two with abnormal"):
         metrics.compare_auroc(np.array([0, 0, 1]), np.arange(3), np.arange(3))
