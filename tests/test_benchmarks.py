@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
+from anogan.metrics import Estimate
 from anogan.scan import Scan
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -126,3 +128,37 @@ def test_streams_are_ranked_as_the_monitor_ranks_them(monkeypatch: pytest.Monkey
         monitor.scores = sorted([*monitor.scores, score])
     found = drift.smoothed_p_values(calibration, cases, np.random.default_rng(1))
     np.testing.assert_allclose(found, expected)
+
+
+@pytest.fixture
+def coverage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import coverage
+
+    yield coverage
+    sys.modules.pop("coverage", None)
+
+
+def test_truths_of_the_coverage_study_are_those_of_its_draws(coverage: Any) -> None:
+    sample = coverage.draw(np.random.default_rng(0), 60_000, (0.85, 0.75), clustered=True)
+    assert len(sample.labels) == len(sample.subjects) == 180_000
+    assert sample.labels.mean() == pytest.approx(0.3)
+    assert roc_auc_score(sample.labels, sample.scores) == pytest.approx(0.85, abs=0.004)
+    assert roc_auc_score(sample.labels, sample.second) == pytest.approx(0.75, abs=0.004)
+    assert average_precision_score(sample.labels, sample.scores) == pytest.approx(
+        coverage.true_precision(0.85), abs=0.008
+    )
+    threshold = np.quantile(sample.scores[~sample.labels], 0.9)
+    found = (sample.scores[sample.labels] > threshold).mean()
+    assert found == pytest.approx(coverage.true_sensitivity(0.85, 0.9), abs=0.008)
+    healthy, second = (scores[~sample.labels].reshape(-1, 3) for scores in (sample.scores, sample.second))
+    assert np.corrcoef(healthy[:, 0], healthy[:, 1])[0, 1] == pytest.approx(0.5, abs=0.02)
+    assert np.corrcoef(healthy[:, 0], second[:, 0])[0, 1] == pytest.approx(0.6, abs=0.02)
+
+
+def test_coverage_counts_on_which_side_an_interval_missed(coverage: Any) -> None:
+    given = iter([(0, 0.4, 0.6), (0, 0.6, 0.7), (0, 0.1, 0.4), (0, 0.5, 0.5)])
+    case = coverage.Case("", (0.8, 0.8), False, lambda sample: Estimate(*next(given)), 0.5, ())
+    found = coverage.simulate(case, 50, 4)
+    assert (found["held"], found["above"], found["below"]) == (0.5, 0.25, 0.25)
+    assert coverage.share(0.01, 1)["held"] == pytest.approx(0.99)  # one hit of one gives [0.025, 1]

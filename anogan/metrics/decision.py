@@ -114,10 +114,11 @@ def _complement(part: Estimate) -> Estimate:
 
 def _ratio(top: Estimate, bottom: Estimate) -> tuple[float, float]:
     """Return the limits of a ratio of two independent shares; the upper one may be infinite."""
-    middle = top.value * bottom.value
-    above, below = top.low * (2 * top.value - top.low), bottom.high * (2 * bottom.value - bottom.high)
-    reach = middle + math.sqrt(middle**2 - above * below)
-    low = above / reach if reach > 0 else 0.0
-    above, below = top.high * (2 * top.value - top.high), bottom.low * (2 * bottom.value - bottom.low)
-    high = (middle + math.sqrt(middle**2 - above * below)) / below if below > 0 else math.inf
+    x, y = top.value, bottom.value
+    a, b = x - top.low, bottom.high - y
+    reach = x * y + math.sqrt((a * y) ** 2 + b**2 * (x**2 - a**2))
+    low = (x**2 - a**2) / reach if reach > 0 else 0.0
+    a, b = top.high - x, y - bottom.low
+    reach = x * y + math.sqrt((b * x) ** 2 + a**2 * (y**2 - b**2))
+    high = reach / (y**2 - b**2) if bottom.low > 0 else math.inf
     return low, high

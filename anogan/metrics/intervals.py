@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from anogan.metrics.inputs import checked, descending
 
 _REPLICATES = 1000  # of the bootstrap
-_AT_ONCE = 2**20  # weights in memory
+_AT_ONCE = 2**16  # weights, which fit into a processor's cache
 
 
 class Estimate(NamedTuple):
@@ -78,31 +78,31 @@ def bootstrap_band(
     ----------
     statistic
         Takes the (R, T) weights of abnormal and of healthy images at or above each of T falling thresholds, returns
-        (R, K) values. At the first threshold no image is flagged.
+        (R, K) values. At or above the first threshold lies only what was added.
     """
     labels, scores, clusters = checked(labels, scores, subjects)
     order, ends = descending(np.concatenate([[np.inf, np.inf], scores, [-np.inf, -np.inf]]))
-    kind = np.concatenate([[True, False], labels, [True, False]])
-    size = np.array(
-        [labels.sum() / len(np.unique(clusters[labels])), (~labels).sum() / len(np.unique(clusters[~labels]))]
-    )
+    kind = np.concatenate([[True, False], labels, [True, False]])[order]
+    count = int(clusters.max()) + 1
+    owner = np.concatenate([[count, count + 1], clusters, [count + 2, count + 3]])[order]
+    sizes = [mine.sum() / len(np.unique(clusters[mine])) for mine in (labels, ~labels)]  # images per subject
 
     def values(weights: np.ndarray) -> np.ndarray:
+        images = weights[:, owner]
         classes = []
-        for mine in (kind, ~kind):
-            part = weights * mine
-            part *= mine[2:-2].sum() / part.sum(1, keepdims=True)
-            classes.append(np.cumsum(part[:, order], axis=1)[:, ends])
+        for mine, total in ((kind, labels.sum()), (~kind, (~labels).sum())):
+            at_or_above = np.cumsum(images * mine, axis=1)[:, ends]
+            at_or_above *= total / at_or_above[:, -1:]
+            classes.append(at_or_above)
         return statistic(*classes)
 
-    rng = np.random.default_rng(0)
+    inside, beyond = np.random.default_rng(0).spawn(2)  # two, so that the draws do not depend on `rows`
     rows = max(1, _AT_ONCE // len(kind))
     draws = []
     for start in range(0, _REPLICATES, rows):
-        count = min(rows, _REPLICATES - start)
-        weights = rng.exponential(size=(count, clusters.max() + 1))[:, clusters]
-        beyond = rng.gamma(0.5, size=(2, count, 2)) * size  # as many images as a subject has on average
-        draws.append(values(np.concatenate([beyond[0], weights, beyond[1]], axis=1)))
+        drawn = min(rows, _REPLICATES - start)
+        weights = [inside.exponential(size=(drawn, count)), beyond.gamma(0.5, sizes * 2, size=(drawn, 4))]
+        draws.append(values(np.concatenate(weights, axis=1)))
     low, high = np.quantile(np.concatenate(draws), [0.025, 0.975], axis=0)
-    value = values(np.concatenate([[0.0, 0.0], np.ones(len(labels)), [0.0, 0.0]])[None])[0]
+    value = values((np.arange(count + 4) < count).astype(float)[None])[0]
     return Band(value, np.minimum(low, value), np.maximum(high, value))
