@@ -367,7 +367,8 @@ def test_after_an_alarm_nothing_is_flagged_nor_called_not_flagged(
     with monkeypatch.context() as sensitive:
         sensitive.setattr("anogan.drift.FALSE_ALARM", 0.999)
         result = anogan("inspect", run_of_its_own, *images, "--monitor")
-    for text in (result, anogan("inspect", run_of_its_own, *images)):
+    for text in (result, anogan("inspect", run_of_its_own, *images, "--fdr", "0.1")):
+        assert "discoveries" not in text.out
         assert text.code == 0
         assert "4 scored, 0 flagged, 4 not decided" in text.out
         assert "not flagged" not in text.out
