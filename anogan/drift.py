@@ -39,7 +39,7 @@ STAKES = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 JUMP = 1e-4  # share of the capital that is spread over all accounts after each case
 ABNORMAL_SHARE = 0.05
 WINDOW = 200  # recent cases whose features are compared with the calibration images'
-PAUSED = "not decided: the calibration no longer holds, see `anogan drift`"
+PAUSED = "the calibration no longer holds, see `anogan drift`"
 _FORMAT = 1
 _FILE = "drift.json"
 

@@ -161,7 +161,7 @@ def test_feature_drift_by_hand() -> None:
 
 def test_what_is_withheld_says_why() -> None:
     paused = drift.pause(Result("x", "scored", score=1.0, p_value=0.5, flagged=False))
-    assert (paused.flagged, paused.reason) == (None, "not decided: the calibration no longer holds, see `anogan drift`")
+    assert (paused.flagged, paused.reason) == (None, "the calibration no longer holds, see `anogan drift`")
     raw = Result("x", "not scored", reason="torn")
     assert drift.pause(raw) is raw
 

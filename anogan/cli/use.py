@@ -88,7 +88,7 @@ def inspect(
             results.append(result)
             if result.status != "scored":
                 problems.append((path, result.reason))
-            else:
+            elif result.p_value is not None:  # else its group is not calibrated: there is nothing to compare with
                 cases.append(drift.Case(case, scan.subject, result.score, result.components))
             bar(len(results) + len(problems), len(files))
 
@@ -103,7 +103,7 @@ def inspect(
     _print_results([result for result in results if result.status == "scored"])
     if watch is not None and watch.alarm is not None:
         typer.echo(f"warning: {watch.warning()}", err=True)
-    if fdr is not None:
+    elif fdr is not None:
         found = [case["discovery"] for case in read_results(out or run / "results")["cases"]]
         typer.echo(f"{sum(map(bool, found))} of {len(found)} in the work list are discoveries at {fdr:.1%}")
     typer.echo(f"heat maps, results.json and results.csv are in {out or run / 'results'}")

@@ -171,7 +171,8 @@ class ResultsWriter:
         return case
 
     def withhold(self, reason: str) -> None:
-        """Take the decision from every case added here that had one, and say why: what was flagged or not is open."""
+        """Take the decision from every case added here that had one, and say why; there are no discoveries either."""
+        self.fdr = None
         for file in self._added:
             if self._cases[file]["flagged"] is not None:
                 self._cases[file] |= {"flagged": None, "reason": reason}

@@ -54,6 +54,6 @@ def test_a_case_that_is_not_decided_is_neither_flagged_nor_not_flagged() -> None
     assert worklist.matching([OPEN], "Not decided") == [OPEN]
     words = case_view.judgment(OPEN, {"threshold": 4.0, "calibration_scores": [1.0, 2.0, 3.0, 9.0]})
     assert words.startswith(
-        "The score 5.00 reaches the threshold 4.00, so this case is not decided: the calibration no longer holds, "
+        "The score 5.00 reaches the threshold 4.00, and nothing was decided: the calibration no longer holds, "
         "see `anogan drift`. 1 of the 4 healthy"
     )
