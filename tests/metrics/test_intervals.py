@@ -55,13 +55,13 @@ def test_bootstrap_covers_the_truth() -> None:
     assert width < 0.45
 
 
-def test_bootstrap_at_a_fixed_threshold_is_jeffreys_interval() -> None:
-    """Healthy images that all tie fix the threshold; then the sensitivity is a share with a Beta posterior."""
+def test_bootstrap_at_a_fixed_threshold_is_that_of_a_share() -> None:
+    """Healthy images that all tie fix the threshold; then the sensitivity has a Beta posterior."""
     labels = np.repeat([0, 1], [400, 20])
     scores = np.concatenate([np.zeros(400), np.repeat([-1.0, 1.0], [5, 15])])
     found = metrics.sensitivity_at_specificity(labels, scores, 0.9)
     assert found.value == 15 / 20
-    assert found[1:] == pytest.approx(beta.ppf([0.025, 0.975], 15.5, 5.5), abs=0.02)
+    assert found[1:] == pytest.approx(beta.ppf([0.025, 0.975], 15.25, 5.25), abs=0.02)
 
 
 def test_bootstrap_does_not_depend_on_how_much_is_drawn_at_once(noisy: Noisy, monkeypatch: pytest.MonkeyPatch) -> None:
