@@ -28,7 +28,6 @@ import torch
 import torch.nn.functional as F
 from datasets import DATASETS, ROOT, Dataset, malaria, on_grid
 from peers import PEERS
-from sklearn.metrics import roc_auc_score
 
 import anogan
 from anogan import checkpoint, metrics
@@ -246,18 +245,24 @@ def resampled(sets: dict[int, Dataset], methods: list[dict[int, dict[str, Any]]]
     names = sorted({subject for data in sets.values() for subject in data.subjects})
     index = {name: k for k, name in enumerate(names)}
     generator = np.random.default_rng(0)
+    draws = (generator.integers(len(names), size=len(names)) for _ in range(REPLICATES))
+    times = np.stack([np.bincount(drawn, minlength=len(names)) for drawn in draws])  # (REPLICATES, subjects)
     values = np.full((REPLICATES, len(methods), len(sets)), np.nan)
-    rows = {seed: np.array([index[name] for name in data.subjects]) for seed, data in sets.items()}
-    for replicate in range(REPLICATES):
-        weights = np.bincount(generator.integers(len(names), size=len(names)), minlength=len(names))
-        for column, (seed, data) in enumerate(sets.items()):
-            own = weights[rows[seed]]
-            kept = own > 0
-            for k, runs in enumerate(methods):
-                if seed in runs:
-                    scores = np.asarray(runs[seed]["scores"])[kept]
-                    values[replicate, k, column] = roc_auc_score(data.labels[kept], scores, sample_weight=own[kept])
+    for column, (seed, data) in enumerate(sets.items()):
+        weights = times[:, [index[name] for name in data.subjects]]
+        for k, runs in enumerate(methods):
+            if seed in runs:
+                values[:, k, column] = weighted_auroc(data.labels, np.asarray(runs[seed]["scores"]), weights)
     return values
+
+
+def weighted_auroc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the AUROC of images that count `weights`, (R, N), times: (R,); ties count one half."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))  # of each run of equal scores
+    abnormal, healthy = (np.add.reduceat((weights * mine)[:, order], starts, axis=1) for mine in (labels, 1 - labels))
+    below = np.cumsum(healthy, axis=1) - healthy / 2
+    return (abnormal * below).sum(1) / (abnormal.sum(1) * healthy.sum(1))
 
 
 def table() -> str:

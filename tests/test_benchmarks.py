@@ -53,6 +53,14 @@ def test_paired_bootstrap(accuracy: Any) -> None:
     assert 0.4 < values[:, 2].mean() < 0.6
 
 
+def test_weighted_auroc_agrees_with_scikit_learn(accuracy: Any) -> None:
+    generator = np.random.default_rng(2)
+    labels, scores = generator.integers(0, 2, 80), generator.normal(size=80).round(1)  # many ties
+    weights = generator.integers(0, 4, (5, 80))
+    expected = [roc_auc_score(labels, scores, sample_weight=row) for row in weights]
+    np.testing.assert_allclose(accuracy.weighted_auroc(labels, scores, weights), expected, atol=1e-12)
+
+
 def test_scores_are_kept_and_read_again(accuracy: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(accuracy, "RESULTS", tmp_path)
     data = SimpleNamespace(name="busi", labels=np.array([0, 0, 1, 1]), subjects=list("abcd"), train=[0] * 7)
