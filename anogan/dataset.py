@@ -100,8 +100,8 @@ class ScanSet(Sequence[Item]):
         """
         if not 0 < fraction < 1:
             raise ValueError(f"{self.name}: expected a fraction in (0, 1), got {fraction}")
-        if len(set(self.subjects)) < 2:
-            raise ValueError(f"{self.name}: has {len(set(self.subjects))} subjects; to split it, at least 2 are needed")
+        if (count := len(set(self.subjects))) < 2:
+            raise ValueError(f"{self.name}: has {count} subjects; to split it, at least 2 are needed")
         inside = draw_subjects(self.subjects, fraction, seed)
         return self.subset(np.flatnonzero(~inside).tolist()), self.subset(np.flatnonzero(inside).tolist())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int
     files = sorted(file_hash(train.items[index].path) for index in kept)
     return {
         "trained": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "data": hashlib.sha256("".join(files).encode()).hexdigest(),
+        "data": data_hash(files),
         "files": files,
         "images": len(kept),
         "holdout_images": len(kept_holdout),
@@ -52,12 +53,17 @@ def describe_calibration(scans: ScanSet) -> dict[str, Any]:
     files = sorted(file_hash(item.path) for item in scans)
     return {
         "calibrated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "data": hashlib.sha256("".join(files).encode()).hexdigest(),
+        "data": data_hash(files),
         "files": files,
         "images": len(scans),
         "subjects": len(set(scans.subjects)),
         "versions": {"anogan": anogan.__version__},
     }
+
+
+def data_hash(files: Iterable[str]) -> str:
+    """Return one SHA-256 of many `file_hash`es, whatever their order."""
+    return hashlib.sha256("".join(sorted(files)).encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:

@@ -51,7 +51,7 @@ def inspect(
     from anogan import drift
     from anogan.calibration import discoveries
     from anogan.io import find_images, read_scan
-    from anogan.io.results import ResultsWriter, read_results
+    from anogan.io.results import ResultsWriter
 
     files = find_images(paths)
     detector = load_detector(run)
@@ -104,7 +104,7 @@ def inspect(
     if watch is not None and watch.alarm is not None:
         typer.echo(f"warning: {watch.warning()}", err=True)
     elif fdr is not None:
-        found = [case["discovery"] for case in read_results(out or run / "results")["cases"]]
+        found = writer.discoveries
         typer.echo(f"{sum(map(bool, found))} of {len(found)} in the work list are discoveries at {fdr:.1%}")
     typer.echo(f"heat maps, results.json and results.csv are in {out or run / 'results'}")
     finish(problems, "not scored")

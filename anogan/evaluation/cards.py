@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from anogan.config import Config
 from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
 from anogan.evaluation.report import Report
-from anogan.provenance import git_revision
+from anogan.provenance import data_hash, git_revision
 
 _ALWAYS_SHOWN = (
     "input.channels", "input.size", "network.latent", "network.width", "training.steps", "training.seed",
@@ -53,7 +52,7 @@ def data_card(name: str, scans: Splits, report: Report, detector: Detector) -> d
         "not_scored": [
             {"label": label, "reason": reason, "n": n} for (label, reason), n in Counter(missing).most_common()
         ],
-        "sha256": hashlib.sha256("".join(sorted(every)).encode()).hexdigest(),
+        "sha256": data_hash(every),
         "seen_in_training": len(set(every) & set(detector.provenance.get("files", []))),
         "duplicates": len(every) - len(set(every)),
     }  # fmt: skip

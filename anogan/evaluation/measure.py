@@ -187,8 +187,7 @@ def _report(
     point = None
     if detector.calibration is not None:
         for row in rows:
-            own = detector.calibration.of(row.get("group", ""))
-            row["flagged"] = None if own is None else bool(row["score"] >= own.threshold)
+            row["flagged"] = detector.calibration.decide(row["score"], row.get("group", "")).flagged
         flagged = [row["flagged"] for row in rows]
         point = _operating_point(detector.calibration, labels, flagged)
         if undecided := flagged.count(None):

@@ -21,7 +21,7 @@ from anogan.evaluation import figures, pictures
 from anogan.evaluation.cards import data_card, model_card, versions
 from anogan.evaluation.floors import floors
 from anogan.evaluation.report import OperatingPoint, Report
-from anogan.metrics import Estimate, decision_curve, predictive_intervals
+from anogan.metrics import decision_curve, predictive_intervals
 
 PREVALENCES = (0.001, 0.01, 0.1)
 """Prevalences for which a report tells what a flag is worth, unless others are named."""
@@ -110,9 +110,7 @@ def render(found: Mapping[str, Any], folder: Path) -> str:
 
 def _worth(point: OperatingPoint, prevalence: float) -> dict[str, Any]:
     """Return what a flag, and what no flag, means at a prevalence; None where nothing, or everything, is flagged."""
-    alarms = point.false_alarm_rate
-    specificity = Estimate(1 - alarms.value, 1 - alarms.high, 1 - alarms.low)
-    found = predictive_intervals(point.sensitivity, specificity, prevalence)
+    found = predictive_intervals(point.sensitivity, point.false_alarm_rate.complement(), prevalence)
     sure = {name: list(value) if np.isfinite(value).all() else None for name, value in found._asdict().items()}
     return {"prevalence": prevalence} | sure
 

@@ -83,6 +83,7 @@ class ResultsWriter:
         self.detector = dict(detector_summary)
         self._cases = {case["file"]: case for case in self._earlier_cases()}
         self._added: set[str] = set()
+        self.discoveries: list[bool | None] = []  # by case of the whole list, once it is closed with `fdr`
 
     def __enter__(self) -> ResultsWriter:
         return self
@@ -183,8 +184,8 @@ class ResultsWriter:
         for case in cases:  # an earlier list's discoveries are not this one's
             case.pop("discovery", None)
         if self.fdr is not None:
-            found = discoveries([case["p_value"] for case in cases], self.fdr)
-            for case, discovery in zip(cases, found, strict=True):
+            self.discoveries = discoveries([case["p_value"] for case in cases], self.fdr)
+            for case, discovery in zip(cases, self.discoveries, strict=True):
                 case["discovery"] = discovery
         document = {
             "format": _FORMAT,

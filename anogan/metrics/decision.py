@@ -64,8 +64,8 @@ def predictive_intervals(sensitivity: Estimate, specificity: Estimate, prevalenc
         A number is not in [0, 1].
     """
     value = predictive_values(sensitivity.value, specificity.value, prevalence)
-    positive = _ratio(sensitivity, _complement(specificity))
-    negative = _ratio(specificity, _complement(sensitivity))
+    positive = _ratio(sensitivity, specificity.complement())
+    negative = _ratio(specificity, sensitivity.complement())
     ppv = [_part(prevalence * ratio, 1 - prevalence) if ratio < math.inf else 1.0 for ratio in positive]
     npv = [_part((1 - prevalence) * ratio, prevalence) if ratio < math.inf else 1.0 for ratio in negative]
     return PredictiveIntervals(Estimate(value.ppv, ppv[0], ppv[1]), Estimate(value.npv, npv[0], npv[1]))
@@ -106,10 +106,6 @@ def decision_curve(
 
 def _part(one: float, other: float) -> float:
     return one / (one + other) if one + other > 0 else math.nan
-
-
-def _complement(part: Estimate) -> Estimate:
-    return Estimate(1 - part.value, 1 - part.high, 1 - part.low)
 
 
 def _ratio(top: Estimate, bottom: Estimate) -> tuple[float, float]:

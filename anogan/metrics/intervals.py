@@ -22,6 +22,10 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    def complement(self) -> Estimate:
+        """Return that of 1 - value."""
+        return Estimate(1 - self.value, 1 - self.high, 1 - self.low)
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
