@@ -9,6 +9,32 @@ from typing import Literal
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """Where an image lies in the patient (DICOM PS3.3, C.7.6.2.1.1): mm, LPS (left, posterior, superior).
+
+    Attributes
+    ----------
+    origin
+        Center of the first pixel.
+    along_row, along_column
+        Unit vectors in which the column index and the row index grow: the halves of ImageOrientationPatient.
+    frame_of_reference_uid
+        DICOM UID, or "".
+    """
+
+    origin: tuple[float, float, float]
+    along_row: tuple[float, float, float]
+    along_column: tuple[float, float, float]
+    frame_of_reference_uid: str = ""
+
+    @property
+    def normal(self) -> tuple[float, float, float]:
+        """The direction in which slices are counted: along_row x along_column."""
+        x, y, z = np.cross(self.along_row, self.along_column)
+        return float(x), float(y), float(z)
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """One image as a reader would see it, with what is known of its place and origin. No patient data.
@@ -29,8 +55,20 @@ class Scan:
         DICOM Modality (0008,0060), or "".
     study_uid, series_uid, instance_uid
         DICOM UIDs, or "".
+    sop_class_uid
+        What kind of DICOM object it comes from, or "".
+    frame, frames
+        Which frame of its file it is, counted from 1, and how many that has.
+    geometry
+        Where it lies in the patient, or None.
     position
         Place along the slice normal in mm, or None.
+    body_part, view
+        DICOM BodyPartExamined and ViewPosition as they stand in the header, or "".
+    burned_in
+        Whether text is burnt into the pixels, as the header (BurnedInAnnotation) says, or None.
+    clipped
+        Share of the pixels, but for padding, that the window made black or white, or None without a window.
     group
         Its scanner, site or sex, where these are calibrated by themselves, or "".
     details
@@ -51,7 +89,15 @@ class Scan:
     study_uid: str = ""
     series_uid: str = ""
     instance_uid: str = ""
+    sop_class_uid: str = ""
+    frame: int = 1
+    frames: int = 1
+    geometry: Geometry | None = None
     position: float | None = None
+    body_part: str = ""
+    view: str = ""
+    burned_in: bool | None = None
+    clipped: float | None = None
     group: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
 
