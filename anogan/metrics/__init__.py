@@ -1,7 +1,7 @@
 """Arrays in, numbers with 95 % intervals out. Label 1 is abnormal, a higher score is more anomalous.
 
 Images of one subject resemble each other, so intervals that treat them as independent are too narrow: give `subjects`.
-How often the intervals hold the truth is measured by `benchmarks/coverage.py`.
+How often the intervals hold the truth is measured by `benchmarks/interval_coverage.py`.
 """
 
 from anogan.metrics.attacks import apcer, bpcer, bpcer_at_apcer, d_eer

@@ -1,13 +1,13 @@
 """Do the 95 % intervals of `anogan.metrics` hold the truth in 95 % of data sets?
 
-    OMP_NUM_THREADS=1 python benchmarks/coverage.py     # under six minutes on one core
-    python benchmarks/coverage.py --quick               # a tenth of the draws, written nowhere
+    OMP_NUM_THREADS=1 python benchmarks/interval_coverage.py     # under six minutes on one core
+    python benchmarks/interval_coverage.py --quick               # a tenth of the draws, written nowhere
 
 Data sets are drawn from binormal scores, where the truth is a formula: healthy ones are N(0, 1), abnormal ones N(d, 1),
 three in ten abnormal. In the clustered case each subject has three images that share half of the variance. For each
 measure and n (subjects) the table says how often the interval held the truth, how often it lay wholly above or below
 it, and the Monte Carlo error (one standard error). The coverage of shares is computed, not drawn. Writes
-results/coverage.md and .json.
+results/interval_coverage.md and .json.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "",
         "In how many of the drawn data sets the interval held the truth; bold where it is not between 93 and 97 %. In",
         "brackets: wholly above the truth, wholly below it. n counts subjects, three in ten abnormal; ± is one Monte",
-        "Carlo standard error. Shares are computed, not drawn. `benchmarks/coverage.py` makes this table.",
+        "Carlo standard error. Shares are computed, not drawn. `benchmarks/interval_coverage.py` makes this table.",
         "",
         "| | truth | " + " | ".join(f"n = {n}" for n in COUNTS) + " |",
         "|---" * (2 + len(COUNTS)) + "|",
@@ -224,8 +224,8 @@ def main() -> None:
     for rate in (0.01, 0.05, 0.2, 0.8):
         rows += [{"measure": f"share of {rate:.0%}", "truth": rate} | share(rate, n) for n in COUNTS]
     if not quick:
-        (RESULTS / "coverage.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        (RESULTS / "coverage.md").write_text(table(rows), encoding="utf-8")
+        (RESULTS / "interval_coverage.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / "interval_coverage.md").write_text(table(rows), encoding="utf-8")
     print(table(rows))
 
 
