@@ -141,10 +141,10 @@ def test_streams_are_ranked_as_the_monitor_ranks_them(monkeypatch: pytest.Monkey
 @pytest.fixture
 def coverage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(FOLDER))
-    import coverage
+    import interval_coverage
 
-    yield coverage
-    sys.modules.pop("coverage", None)
+    yield interval_coverage
+    sys.modules.pop("interval_coverage", None)
 
 
 def test_truths_of_the_coverage_study_are_those_of_its_draws(coverage: Any) -> None:
