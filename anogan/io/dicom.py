@@ -17,6 +17,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from anogan.io.atomic import write_bytes
+from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused, check_size, not_finite, unit_range
 from anogan.scan import Scan
 
@@ -42,6 +43,7 @@ def read_dicom(path: str | os.PathLike[str]) -> Scan:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_structure(path)
             header = _read_header(path)
             _check(header, name)
             ds = dcmread(path, force=True)
@@ -62,6 +64,7 @@ def read_dicom_subject(path: str | os.PathLike[str]) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_structure(path)
             return _pseudonym(_read_header(path))
     except Exception:  # whoever reads the pixels will say what is wrong
         return ""
