@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import app, finish, sentence
+from anogan.cli.app import app, finish, sentence, unpack
 from anogan.console import Bar
 
 if TYPE_CHECKING:
@@ -35,21 +35,25 @@ def synth(
 
 
 @app.command()
-def info(files: Annotated[list[Path], typer.Argument(help="Images of any kind.", show_default=False)]) -> None:
+def info(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Images of any kind, folders or zip files.", show_default=False)],
+) -> None:
     """Show what the reader sees in each file."""
     from rich.console import Console
     from rich.table import Table
 
     from anogan.io import find_images, read_scan
 
-    problems: list[tuple[Path, str]] = []
-    for path in find_images(files):
+    archives = unpack(context, files)
+    problems = archives.problems
+    for path in find_images(archives.paths):
         try:
             scan = read_scan(path)
         except (ValueError, OSError) as error:
-            problems.append((path, sentence(error)))
+            problems.append((path, archives.name(sentence(error))))
             continue
-        table = Table(title=str(path), title_justify="left", show_header=False)
+        table = Table(title=archives.name(path), title_justify="left", show_header=False)
         for name, value in _facts(scan):
             table.add_row(name, value)
         Console().print(table)
