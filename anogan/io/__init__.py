@@ -82,7 +82,7 @@ def _images_below(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name.lower() != "masks"]
         for path in (Path(place, name) for name in files):
-            if path.name.startswith(".") or path.name.lower() in _NOT_IMAGES:
+            if path.name.startswith(".") or path.name.lower() in _NOT_IMAGES or path.is_fifo():
                 continue
             if path.suffix.lower() in _SUFFIXES or _looks_like_image(path):
                 found.append(path)
@@ -99,6 +99,8 @@ def _looks_like_image(path: Path) -> bool:
 def _kind(path: str | os.PathLike[str]) -> str:
     """Return "raster", "dicom", or "" from the first bytes."""
     name = os.fspath(path)
+    if Path(path).is_fifo():  # reading it would wait for someone to write
+        raise ValueError(f"{name}: is a pipe and no file; name an image")
     try:
         with open(path, "rb") as file:
             start = file.read(132)

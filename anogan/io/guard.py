@@ -23,6 +23,7 @@ from pydicom.uid import (
 from anogan.io.codestream import JP2, Size, Unknown, jpeg_2000_size, jpeg_size
 from anogan.io.elements import AGAIN, Elements
 from anogan.io.pixels import Refused, check_size
+from anogan.io.raster import MAX_SCANS, SCAN
 
 _SYNTAX, _PHOTOMETRIC, _SAMPLES, _FRAMES = 0x00020010, 0x00280004, 0x00280002, 0x00280008
 _ROWS, _COLUMNS, _BITS = 0x00280010, 0x00280011, 0x00280100
@@ -179,7 +180,9 @@ def _check_frames(elements: Elements, fragments: list[tuple[int, int]], size: Si
             raise Refused(f"{elements.name}: has more bytes in a compressed frame than the image has; {AGAIN}")
         return
     is_jpeg_2000 = syntax in JPEG2000TransferSyntaxes
-    for index in range(len(fragments)):
+    for index, (place, length) in enumerate(fragments):
+        if not is_jpeg_2000 and elements.data[place : place + length].count(SCAN) > MAX_SCANS:
+            raise Refused(f"{elements.name}: has more than {MAX_SCANS} scans in a frame, too slow to decode; {AGAIN}")
         start = _joined(elements, fragments, index, 12)
         if not start.startswith((b"\xff\x4f\xff\x51", JP2) if is_jpeg_2000 else b"\xff\xd8\xff"):
             if index == 0:

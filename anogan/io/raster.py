@@ -18,6 +18,11 @@ from anogan.scan import Scan
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 """The first bytes of PNG, JPEG and TIFF (little and big endian)."""
 
+MAX_SCANS = 100
+"""Scans of a progressive JPEG, each of which goes over all pixels; encoders make about ten."""
+SCAN = b"\xff\xda"
+"""The marker of a scan in JPEG (ISO 10918-1, B.1.1.3)."""
+
 _FORMATS = ("PNG", "JPEG", "TIFF")
 
 
@@ -40,8 +45,11 @@ def read_raster(path: str | os.PathLike[str]) -> Scan:
             with Image.open(path, formats=_FORMATS) as image:
                 check_size(name, image.height, image.width)
                 # MPO: a JPEG of a phone, with a second picture behind the one that counts
-                if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+                # (counting the pages of a TIFF would take the square of their number)
+                if image.format != "MPO" and getattr(image, "is_animated", False):
                     raise Refused(f"{name}: holds several pages or frames; save each as a file of its own")
+                if image.format in ("JPEG", "MPO") and _scans(path) > MAX_SCANS:
+                    raise Refused(f"{name}: is a JPEG of more than {MAX_SCANS} scans, too slow to decode; save it anew")
                 tags = dict(getattr(image, "tag_v2", {}))  # before the decoder forgets them
                 image.load()
                 upright = ImageOps.exif_transpose(image)
@@ -76,6 +84,12 @@ def write_png(path: str | os.PathLike[str], array: np.ndarray) -> None:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(array)).save(buffer, format="PNG")
     write_bytes(path, buffer.getvalue())
+
+
+def _scans(path: str | os.PathLike[str]) -> int:
+    """Return how many scans a JPEG file has, at most: their marker is found nowhere else but in thumbnails."""
+    with open(path, "rb") as file:
+        return file.read().count(SCAN)
 
 
 def _pixels_of(image: Image.Image, tags: dict[int, Any], name: str) -> tuple[np.ndarray, dict[str, str]]:

@@ -306,6 +306,13 @@ def test_a_frame_that_says_that_it_is_larger(tmp_path: Path, kind: str, syntax: 
     assert refused(path) == expected
 
 
+def test_a_frame_of_very_many_scans(tmp_path: Path) -> None:
+    scan = coded("JPEG")[coded("JPEG").index(b"\xff\xda") : -2]
+    frame = coded("JPEG")[:-2] + scan * 200 + b"\xff\xd9"
+    path = compressed(tmp_path / "a.dcm", encapsulate([frame]), JPEGBaseline8Bit)
+    assert refused(path) == "has more than 100 scans in a frame, too slow to decode; copy or export it again"
+
+
 @pytest.mark.parametrize(("kind", "syntax"), KINDS)
 def test_a_truncated_frame(tmp_path: Path, kind: str, syntax: str) -> None:
     path = compressed(tmp_path / "a.dcm", encapsulate([coded(kind)[:40]]), syntax)
