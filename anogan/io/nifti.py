@@ -58,120 +58,124 @@ def read_nifti(path: str | os.PathLike[str], window: WindowChoice = "first") -> 
         raise ValueError(f"{name}: is a damaged or cut off NIfTI file; copy or export it again") from None
 
 
+@dataclass(frozen=True, eq=False)
+class _Volume:
+    data: np.ndarray  # (X, Y, Z, T) float32, or (X, Y, Z, T, 3) in [0, 1]
+    affine: np.ndarray  # (4, 4): from indices to mm, LPS
+
+    def turned(self, turn: np.ndarray) -> _Volume:
+        """Exchange and flip axes; `turn` is one of nibabel's orientation arrays, (3, 2)."""
+        return _Volume(apply_orientation(self.data, turn), self.affine @ inv_ornt_aff(turn, self.data.shape[:3]))
+
+    def flipped(self, axis: int) -> _Volume:
+        return self.turned(np.array([[other, -1 if other == axis else 1] for other in range(3)]))
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Mm along each axis, (3,)."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    @property
+    def directions(self) -> np.ndarray:
+        """Unit vectors of the axes in columns, (3, 3)."""
+        return self.affine[:3, :3] / self.spacing
+
+
 def _read(file: io.BufferedIOBase, name: str, window: WindowChoice) -> list[Series]:
     start = file.read(NIFTI_HEADER)
     second = is_nifti_2(start)
     header = Nifti2Header(start[:540]) if second else Nifti1Header(start[:348])
     shape = tuple(int(length) for length in header.get_data_shape())
-    shape += (1,) * (3 - len(shape))
+    shape += (1,) * (4 - len(shape))
     kind = header.get_data_dtype()
     rgb = kind.fields is not None and tuple(kind.fields)[:3] == ("R", "G", "B")
     if min(shape) < 1 or len(shape) > 4 or not (rgb or kind.kind in "iuf"):
         raise Refused(f"{name}: is no volume of gray values or RGB; export it as one")
-    longest = sorted(shape[:3])
-    check_size(name, longest[2], longest[1], int(np.prod(shape[3:])) * longest[0])
+    shortest, width, height = sorted(shape[:3])
+    check_size(name, height, width, shortest * shape[3])
     if not 0 <= float(header["vox_offset"]) <= _MOST_EXTENSIONS:
         raise Refused(f"{name}: its header says that the pixels begin at an unlikely place; export it again")
     file.seek(0)
     image = (Nifti2Image if second else Nifti1Image).from_stream(file)
     if rgb:
-        data = np.asarray(cast(ArrayProxy, image.dataobj).get_unscaled())
-        data = np.stack([data[color] for color in "RGB"], axis=-1).astype(np.float32) / 255
+        colors = np.asarray(cast(ArrayProxy, image.dataobj).get_unscaled()).reshape(shape)
+        data = np.stack([colors[color] for color in "RGB"], axis=-1).astype(np.float32) / 255
     else:
-        data = image.get_fdata(dtype=np.float32)
-    volumes = data.reshape(shape[:3] + shape[3:] + data.shape[len(image.shape) :])
+        data = np.asarray(image.get_fdata(dtype=np.float32)).reshape(shape)
     unit = _MM.get(header.get_xyzt_units()[0], 1.0)
-    affine = np.diag([-unit, -unit, unit, 1.0]) @ image.affine  # NIfTI's x and y run to the right and to anterior
+    # NIfTI's x and y run to the right and to anterior.
+    affine: np.ndarray = np.diag([-unit, -unit, unit, 1.0]) @ image.affine
+    if not np.isfinite(affine).all() or np.linalg.norm(affine[:3, :3], axis=0).min() <= 0:
+        raise Refused(f"{name}: its header says no distance of its voxels; export it again")
     placed = bool(header["qform_code"] > 0 or header["sform_code"] > 0)
     details = {"bits": str(kind.itemsize * 8) if rgb else str(kind), "kind": "NIfTI-2" if second else "NIfTI-1"}
-    return _slices(_Volume(volumes, affine, placed, rgb), name, window, details)
+    return _series(_Volume(data, affine), placed, None if rgb else _window(data, window, name), name, details)
 
 
-@dataclass(frozen=True, eq=False)
-class _Volume:
-    data: np.ndarray  # (X, Y, Z, T) float32, or (X, Y, Z, T, 3) in [0, 1]
-    affine: np.ndarray  # (4, 4), from indices to mm, LPS
-    placed: bool  # whether the affine says where it lies in the patient
-    rgb: bool
-
-
-def _slices(volume: _Volume, name: str, window: WindowChoice, details: dict[str, str]) -> list[Series]:
-    data, affine, third = _turned(volume.data, volume.affine)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    largest = int(spacing.argmax())
-    axis = largest if spacing[largest] > 1.1 * np.delete(spacing, largest).max() else third
+def _series(volume: _Volume, placed: bool, window: Window | None, name: str, details: dict[str, str]) -> list[Series]:
+    volume, axis = _as_slices(volume)
     across, down = (other for other in range(3) if other != axis)  # the axes of a row and of a column
-    if down == 2:  # superior is on top
-        data, affine = _flipped(data, affine, 2)
-    directions = affine[:3, :3] / spacing
-    normal = np.cross(directions[:, across], directions[:, down])
-    if normal @ directions[:, axis] < 0:
-        data, affine = _flipped(data, affine, axis)
-    square = abs(directions[:, across] @ directions[:, down]) < 0.01
-    count, repeats = data.shape[axis], data.shape[3]
-    places = affine[:3, 3] + np.arange(count)[:, None] * affine[:3, axis]  # (count, 3)
-    geometries = [
-        Geometry(tuple(place), tuple(directions[:, across].tolist()), tuple(directions[:, down].tolist()))
-        if volume.placed and square
-        else None
-        for place in places.tolist()
-    ]
+    spacing, directions = volume.spacing, volume.directions
+    row, column = (tuple(directions[:, other].tolist()) for other in (across, down))
+    square = abs(np.dot(row, column)) < 0.01
+    count, repeats = volume.data.shape[axis], volume.data.shape[3]
+    origins = volume.affine[:3, 3] + np.arange(count)[:, None] * volume.affine[:3, axis]  # (count, 3)
+    geometries = [Geometry(tuple(origin), row, column) if placed and square else None for origin in origins.tolist()]
     positions = [
-        float(np.dot(geometry.normal, geometry.origin)) if geometry else float(k * spacing[axis])
+        float(k * spacing[axis]) if geometry is None else float(np.dot(geometry.normal, geometry.origin))
         for k, geometry in enumerate(geometries)
     ]
-    shown = None if volume.rgb else _window(data, window, name)
     step, notes = measure(positions, geometries)
-    if not volume.placed:
+    if not placed:
         notes.append("its header does not say how it lies in the patient")
+
+    def scan(k: int, repeat: int) -> Scan:
+        values = np.moveaxis(volume.data, axis, 0)[k, :, :, repeat].swapaxes(0, 1)  # columns count along `across`
+        pixels = values if window is None else window.apply(values)
+        told = {"original size": f"{values.shape[0]} x {values.shape[1]}", **details}
+        return Scan(
+            np.ascontiguousarray(pixels.clip(0, 1), np.float32),
+            name,
+            spacing=(float(spacing[down]), float(spacing[across])),
+            format="NIfTI",
+            frame=repeat * count + k + 1,
+            frames=repeats * count,
+            geometry=geometries[k],
+            position=positions[k],
+            clipped=None if window is None or window.made_up else float(window.clips(values).mean()),
+            details=told if window is None else told | {"window": window.words},
+        )
+
     series = []
     for repeat in range(repeats):
-        scans = []
-        for k in range(count):
-            values = data[..., repeat, :] if volume.rgb else data[..., repeat]
-            values = values.take(k, axis).swapaxes(0, 1)
-            pixels = values if shown is None else shown.apply(values)
-            scans.append(
-                Scan(
-                    np.ascontiguousarray(pixels.clip(0, 1), np.float32),
-                    name,
-                    spacing=(float(spacing[down]), float(spacing[across])),
-                    format="NIfTI",
-                    frame=repeat * count + k + 1,
-                    frames=repeats * count,
-                    geometry=geometries[k],
-                    position=positions[k],
-                    clipped=None if shown is None or shown.made_up else float(shown.clips(values).mean()),
-                    details={"original size": f"{values.shape[0]} x {values.shape[1]}"}
-                    | details
-                    | ({} if shown is None else {"window": shown.words}),
-                )
-            )
         which = [f"its file holds {repeats} volumes; this is number {repeat + 1}"] if repeats > 1 else []
-        series.append(Series(tuple(scans), name, step, tuple(which + notes)))
+        series.append(Series(tuple(scan(k, repeat) for k in range(count)), name, step, (*which, *notes)))
     return series
 
 
-def _turned(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Exchange and flip axes until they run to the left, to posterior and to superior; and where the third went."""
-    # The affine is LPS already; nibabel's axes count as "right, anterior, superior" whatever they are.
-    turn = io_orientation(affine)
-    return apply_orientation(data, turn), affine @ inv_ornt_aff(turn, data.shape[:3]), int(turn[2, 0])
-
-
-def _flipped(data: np.ndarray, affine: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    turn = np.array([[0, 1], [1, 1], [2, 1]])
-    turn[axis, 1] = -1
-    return apply_orientation(data, turn), affine @ inv_ornt_aff(turn, data.shape[:3])
+def _as_slices(volume: _Volume) -> tuple[_Volume, int]:
+    """Turn a volume so that its slices can be taken along one axis, in order; and which that is."""
+    turn = io_orientation(volume.affine)  # to the axes of the affine, which are LPS here
+    volume = volume.turned(turn)
+    spacing = volume.spacing
+    axis = int(spacing.argmax())
+    if spacing[axis] <= 1.1 * np.delete(spacing, axis).max():
+        axis = int(turn[2, 0])  # where the file's third axis is now
+    if axis != 2:
+        volume = volume.flipped(2)  # superior is on top
+    across, down = (other for other in range(3) if other != axis)
+    directions = volume.directions
+    ascending = np.cross(directions[:, across], directions[:, down]) @ directions[:, axis] > 0
+    return volume if ascending else volume.flipped(axis), axis
 
 
 def _window(data: np.ndarray, window: WindowChoice, name: str) -> Window:
-    if not isinstance(window, str):
-        if not np.isfinite(data).all():
-            raise not_finite(name)
-        return Window(*window)
-    if window != "first":
+    if window == "first":
+        return stretch([data], name)
+    if isinstance(window, str):
         raise Refused(
             f"{name}: is NIfTI, which has no window named {window!r}; input.window may be a center and a width"
         )
-    return stretch([data], name)
+    if not np.isfinite(data).all():
+        raise not_finite(name)
+    return Window(*window, "LINEAR_EXACT")

@@ -67,7 +67,7 @@ def measure(
 
 
 def _steps(gaps: np.ndarray) -> tuple[float | None, list[str]]:
-    usual = float(np.median(gaps))
+    usual = float(np.sort(gaps)[(len(gaps) - 1) // 2])
     odd = np.flatnonzero(np.abs(gaps - usual) > max(1e-3, 0.02 * usual))
     if not odd.size:
         return float(gaps.mean()), []

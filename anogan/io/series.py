@@ -61,25 +61,28 @@ def iter_series(
     """
     dicom: defaultdict[tuple[str, str], list[tuple[Path, Header]]] = defaultdict(list)
     others = []
-    for path in _listed(paths, problems):
+    waiting = find_images(paths)
+    for path in waiting:  # grows while DICOMDIRs are followed
         try:
             kind = kind_of(path)
             if kind == "dicom":
-                from anogan.io.dicom import read_dicom_header  # pydicom takes a while to import
+                from anogan.io.dicom import read_dicom_header, read_dicomdir  # pydicom takes a while to import
 
                 header = read_dicom_header(path)
                 if header.directory:
-                    raise ValueError(f"{path}: is a DICOMDIR listed in another; read it by itself")
-                # Without a series UID, the file is a series.
-                dicom[header.study_uid, header.series_uid or f"~{path}"].append((path, header))
+                    files, missing = read_dicomdir(path)
+                    problems += missing
+                    waiting += [file for file in files if file not in waiting]
+                else:  # without a series UID, the file is a series
+                    dicom[header.study_uid, header.series_uid or f"~{path}"].append((path, header))
             elif kind:
                 others.append((path, kind))
             else:
                 raise not_an_image(path)
         except (ValueError, OSError) as error:
             problems.append((path, str(error)))
-    for _, files in sorted(dicom.items()):
-        yield from _dicom(files, problems, window)
+    for _, group in sorted(dicom.items()):
+        yield from _dicom(group, problems, window)
     for path, kind in others:
         try:
             if kind == "nifti":
@@ -97,24 +100,6 @@ def not_an_image(path: str | os.PathLike[str]) -> ValueError:
     return ValueError(
         f"{os.fspath(path)}: is not a PNG, JPEG, TIFF, DICOM or NIfTI image, whatever its name; export it as one"
     )
-
-
-def _listed(paths: Iterable[str | os.PathLike[str]], problems: Problems) -> list[Path]:
-    """Return the files, with those that a DICOMDIR lists in its place."""
-    found: dict[Path, None] = {}
-    for path in find_images(paths):
-        files = [path]
-        try:
-            if kind_of(path) == "dicom":
-                from anogan.io.dicom import read_dicom_header, read_dicomdir
-
-                if read_dicom_header(path).directory:
-                    files, missing = read_dicomdir(path)
-                    problems += missing
-        except (ValueError, OSError):
-            pass  # whoever reads it will say what is wrong
-        found |= dict.fromkeys(files)
-    return list(found)
 
 
 def _dicom(files: list[tuple[Path, Header]], problems: Problems, window: WindowChoice) -> Iterator[Series]:

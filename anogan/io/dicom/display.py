@@ -93,7 +93,7 @@ def _scan(frame: Frame, pixels: np.ndarray, window: str = "", clipped: float | N
         "transfer syntax": attributes.ds.file_meta.TransferSyntaxUID.name,
         "kind": attributes.kind,
         "window": window,
-        "windows": _listed(attributes),
+        "windows": _listed(frame),
     }
     return Scan(
         pixels.clip(0, 1).astype(np.float32),
@@ -135,8 +135,8 @@ def _views(frames: Sequence[Frame], window: WindowChoice) -> tuple[list[Window |
 def _view(frame: Frame, window: WindowChoice) -> Window | _Table | None:
     """Return the window or table that a frame's header and the profile ask for, or None."""
     if not isinstance(window, str):
-        return Window(*window)
-    windows, tables = _windows(frame.attributes), list(frame.attributes.get("VOILUTSequence") or [])
+        return Window(*window, "LINEAR_EXACT" if frame.stored.dtype.kind == "f" else "LINEAR")
+    windows, tables = _windows(frame), list(frame.attributes.get("VOILUTSequence") or [])
     if window != "first":
         wanted = window.casefold()
         for name, view in windows:
@@ -161,11 +161,15 @@ def _view(frame: Frame, window: WindowChoice) -> Window | _Table | None:
     return None
 
 
-def _windows(attributes: Attributes) -> list[tuple[str, Window]]:
-    """Return the windows of a header with their names; one without a sound width is none."""
-    function = attributes.text("VOILUTFunction").upper() or "LINEAR"
+def _windows(frame: Frame) -> list[tuple[str, Window]]:
+    """Return the windows of a header with their names; one without a sound width is none.
+
+    LINEAR counts in whole steps, which floating point pixels do not have: a window of 0 to 1 would make them all white.
+    """
+    attributes = frame.attributes
+    function = attributes.text("VOILUTFunction").upper()
     if function not in ("LINEAR_EXACT", "SIGMOID"):
-        function = "LINEAR"
+        function = "LINEAR_EXACT" if frame.stored.dtype.kind == "f" else "LINEAR"
     centers, widths = attributes.numbers("WindowCenter"), attributes.numbers("WindowWidth")
     names = attributes.texts("WindowCenterWidthExplanation")
     return [
@@ -175,9 +179,9 @@ def _windows(attributes: Attributes) -> list[tuple[str, Window]]:
     ]
 
 
-def _listed(attributes: Attributes) -> str:
+def _listed(frame: Frame) -> str:
     """Return the windows of a header in words, where there is a choice."""
-    windows = _windows(attributes)
+    windows = _windows(frame)
     if len(windows) < 2 and not any(name for name, _ in windows):
         return ""
     return "; ".join(f"{name or 'no name'}: {window.words}" for name, window in windows)

@@ -132,7 +132,13 @@ def _by_trait(frames: list[Frame], source: str) -> list[tuple[list[Frame], list[
             name = dictionary_description(keyword)
             in_order = sorted(parts.items(), key=lambda part: (part[1][0].attributes.number(keyword) or 0.0, part[0]))
             return [
-                (part, [f"its series holds {len(parts)} stacks; this one has the {name} {value or 'empty'}", *notes])
+                (
+                    part,
+                    [
+                        f"its series holds {len(parts)} stacks; this one has the {name} {value.removesuffix('.0') or 'empty'}",
+                        *notes,
+                    ],
+                )
                 for value, among in in_order
                 for part, notes in _by_trait(among, source)
             ]
