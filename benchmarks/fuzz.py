@@ -206,7 +206,7 @@ def judge(path: Path) -> str:
     """Read a file as users do, and return what is wrong with how that went, or ""."""
     from anogan import io as readers
 
-    for read in (readers.read_scan, readers.read_subject):
+    for read in (readers.read_scan, readers.read_frames, readers.read_subject):
         try:
             told = repr(read(path))
         except ValueError as error:

@@ -10,11 +10,13 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from anogan import cli
 from anogan.cli.app import sentence
 from anogan.cli.data import synth
+from anogan.io.dicom import write_dicom
 
 HEAVY = ("torch", "numpy", "cv2", "pydicom", "scipy", "sklearn", "streamlit")
 
@@ -193,6 +195,31 @@ def test_a_zip_file_is_looked_into_and_its_members_keep_its_name(anogan, tiny_ru
     result = anogan("inspect", tiny_run, tmp_path / "export.zip", "--out", tmp_path / "out")
     assert result.code == 1
     assert f"{tmp_path}/export.zip: is a damaged zip file" in result.err
+
+
+def test_info_tells_what_a_series_is(anogan, tmp_path: Path) -> None:
+    for k in range(3):
+        write_dicom(
+            tmp_path / "t1" / f"{k}.dcm",
+            np.full((4, 5), k, np.uint16),
+            spacing=(0.5, 0.75),
+            position=(2.5 * k, 0, 0),
+            orientation=(0, 1, 0, 0, 0, -1),
+            uids=("2.25.1", "2.25.2", f"2.25.3{k}"),
+            window=(1, 2),
+        )
+    lines = anogan("info", tmp_path / "t1").out.splitlines()
+    told = dict([part.strip() for part in line.strip("│").split("│")] for line in lines if line.count("│") == 3)
+    assert told["slices"] == "3"
+    assert told["size"] == "4 x 5 pixels, gray"
+    assert told["spacing"] == "0.5 x 0.75 mm (row, column)"
+    assert told["step"] == "2.5 mm from slice to slice"
+    assert told["orientation"] == "sagittal"
+    assert told["position"] == "-5 to 0 mm"
+    assert told["series"] == "2.25.2"
+    assert told["body part"] == "HEAD"
+    assert told["window"] == "center 1, width 2, LINEAR"
+    assert told["burned-in text"] == "no, says the header"
 
 
 def test_inspect_writes_results_and_never_calls_a_bad_file_normal(

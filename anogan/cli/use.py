@@ -77,7 +77,8 @@ def inspect(
             for path in files:
                 name = Path(archives.name(path))
                 try:
-                    scan = dataclasses.replace(read_scan(path), source=str(name), group=group)
+                    scan = read_scan(path, detector.config.input.window)
+                    scan = dataclasses.replace(scan, source=str(name), group=group)
                 except (ValueError, OSError) as error:
                     reason = archives.name(sentence(error))
                     problems.append((name, reason))

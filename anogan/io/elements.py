@@ -77,8 +77,9 @@ class Elements:
     _at: int = 0
     _elements: int = 0
     _items: int = 0
+    _stop: bool = False
 
-    def walk(self) -> None:
+    def walk(self, stop_before_pixels: bool = False) -> None:
         """Walk over a file in the DICOM File Format (PS3.10, 7.1), or over a data set without its header.
 
         Raises
@@ -99,6 +100,7 @@ class Elements:
             self.little = False
         elif syntax == DeflatedExplicitVRLittleEndian:
             self._inflate()
+        self._stop = stop_before_pixels
         self._data_set(implicit)
 
     def text(self, tag: int) -> str:
@@ -191,19 +193,21 @@ class Elements:
             self._at = start
             self._leave(levels)
             return
+        if self._stop and tag in _PIXELS:  # pydicom too stops at those of an icon
+            levels.clear()
+            return
         self.count()
         here, left = self._at, self._left(level)
         if length == _UNDEFINED:
             if self._is_sequence(tag, vr):
                 self._enter(levels, None, level.within)
             elif not self._skip_undefined(here, here + left):
-                self._abandon_or_refuse(levels, f"{self.name}: is cut off within a value; {AGAIN}")
+                self._abandon_or_refuse(levels, tag)
             elif top and tag in _PIXELS:
                 self.pixels = here, self._at
             return
         if length > left:
-            claim = f"{length:,} bytes should follow where {max(left, 0):,} do"
-            self._abandon_or_refuse(levels, f"{self.name}: is damaged or cut off, {claim}; {AGAIN}")
+            self._abandon_or_refuse(levels, tag, f", {length:,} bytes should follow where {max(left, 0):,} do")
             return
         self._check_value(tag, vr, length)
         if top and tag in _PIXELS:
@@ -215,9 +219,10 @@ class Elements:
         else:
             self._at = here + length
 
-    def _abandon_or_refuse(self, levels: list[_Level], sentence: str) -> None:
+    def _abandon_or_refuse(self, levels: list[_Level], tag: int, claim: str = "") -> None:
         if levels[-1].within is None:  # else pydicom meets it only if someone asks for the sequence
-            raise Refused(sentence)
+            where = "is cut off in its pixels" if tag in _PIXELS else "is damaged or cut off in its header"
+            raise Refused(f"{self.name}: {where}{claim}; {AGAIN}")
         self._abandon(levels)
 
     def _check_value(self, tag: int, vr: str, length: int) -> None:

@@ -17,7 +17,6 @@ from pydicom.uid import (
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
-    UncompressedTransferSyntaxes,
 )
 
 from anogan.io.codestream import JP2, Size, Unknown, jpeg_2000_size, jpeg_size
@@ -25,7 +24,7 @@ from anogan.io.elements import AGAIN, Elements
 from anogan.io.pixels import Refused, check_size
 from anogan.io.raster import MAX_SCANS, SCAN
 
-_SYNTAX, _PHOTOMETRIC, _SAMPLES, _FRAMES = 0x00020010, 0x00280004, 0x00280002, 0x00280008
+_SYNTAX, _SAMPLES, _FRAMES = 0x00020010, 0x00280002, 0x00280008
 _ROWS, _COLUMNS, _BITS = 0x00280010, 0x00280011, 0x00280100
 _FRAME_OFFSETS, _FRAME_LENGTHS = 0x7FE00001, 0x7FE00002  # PS3.3, C.7.6.3.1.8
 _UIDS = {
@@ -40,17 +39,24 @@ _UIDS = {
 }
 _PALETTES = (0x00281221, 0x00281222, 0x00281223, 0x00281224)  # segmented
 _PALETTE_DESCRIPTOR = 0x00281101
-_IMAGE = (_PHOTOMETRIC, _SAMPLES, _FRAMES, _ROWS, _COLUMNS, _BITS, _FRAME_OFFSETS, _FRAME_LENGTHS, _PALETTE_DESCRIPTOR)
+_IMAGE = (_SAMPLES, _FRAMES, _ROWS, _COLUMNS, _BITS, _FRAME_OFFSETS, _FRAME_LENGTHS, _PALETTE_DESCRIPTOR)
 _HEADER_BYTES = (4096, 1 << 16, 1 << 22)  # how far to look for the size: an ICC profile may come before it
 
 
-def check_structure(path: str | os.PathLike[str]) -> None:
+def check_structure(path: str | os.PathLike[str], stop_before_pixels: bool = False) -> None:
     """Refuse a DICOM file that would cost its reader time or memory out of proportion, or that contradicts itself.
 
     Looked at are: lengths behind the end of the file; the depth of sequences and the number of elements, items and
-    fragments; how far a deflated data set or a segmented palette grows; the form of UIDs; the size of the image; the
-    number of frames against the bytes that are there; and the size that each compressed frame gives itself. What is
-    merely odd passes, for pydicom and the reader have their own words for it.
+    fragments; how far a deflated data set or a segmented palette grows; the form of UIDs; the size and number of the
+    frames; and the size that each compressed frame gives itself. What is merely odd passes, for pydicom and the reader
+    have their own words for it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    stop_before_pixels
+        Whether the reader does so too, and pixels that are cut off are no matter.
 
     Raises
     ------
@@ -63,7 +69,7 @@ def check_structure(path: str | os.PathLike[str]) -> None:
         return  # cannot be mapped; the reader has its own words for it
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         elements = Elements(data, os.fspath(path), {*_UIDS, *_PALETTES, *_IMAGE})
-        elements.walk()
+        elements.walk(stop_before_pixels)
         _check_uids(elements)
         _check_palettes(elements)
         if elements.pixels is not None:
@@ -131,33 +137,23 @@ def _check_pixels(elements: Elements, start: int, end: int) -> None:
     )
     if not rows or not columns:
         return  # no image; the reader says so
-    check_size(elements.name, rows, columns)
-    frames, syntax = elements.text(_FRAMES), elements.text(_SYNTAX)
-    count = int(frames) if re.fullmatch("[0-9]{1,12}", frames) else 1
-    size = Size(rows, columns, samples)
-    if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes, RLELossless):
-        _check_frames(elements, _frames(elements, start, end, count), size, bits)
-        return
-    frame = 8  # bits, at least
-    if syntax in ("", *UncompressedTransferSyntaxes):
-        subsampled = elements.text(_PHOTOMETRIC) == "YBR_FULL_422"
-        frame = rows * columns * (2 if subsampled else samples) * bits
-    if count > 1 and count * frame > 8 * (end - start):
-        raise _too_few(elements.name, count, 8 * (end - start) // frame)
+    frames = elements.text(_FRAMES)
+    check_size(elements.name, rows, columns, int(frames) if re.fullmatch("[0-9]{1,12}", frames) else 1)
+    if elements.text(_SYNTAX) in (
+        *JPEGTransferSyntaxes,
+        *JPEGLSTransferSyntaxes,
+        *JPEG2000TransferSyntaxes,
+        RLELossless,
+    ):
+        _check_frames(elements, _fragments(elements, start, end), Size(rows, columns, samples), bits)
 
 
-def _too_few(name: str, frames: int, found: int) -> Refused:
-    return Refused(f"{name}: should hold {frames:,} frames and has the pixels of {found:,}; {AGAIN}")
-
-
-def _frames(elements: Elements, start: int, end: int, count: int) -> list[tuple[int, int]]:
+def _fragments(elements: Elements, start: int, end: int) -> list[tuple[int, int]]:
     """Return place and length of the fragments, at some of which frames begin (PS3.5, A.4)."""
     fragments, whole = elements.fragments(start, end)
     if not whole or len(fragments) < 2:
         raise Refused(f"{elements.name}: its compressed pixels are damaged or cut off; {AGAIN}")
     (place, length), *fragments = fragments
-    if count > len(fragments):
-        raise _too_few(elements.name, count, len(fragments))
     _check_offsets(elements.name, elements.data[place : place + length], "I", fragments)
     _check_offsets(elements.name, elements.values.get(_FRAME_OFFSETS, b""), "Q", fragments)
     return fragments
