@@ -401,6 +401,22 @@ def test_one_position_for_all_frames_is_none(tmp_path: Path) -> None:
     assert "no position in the patient" in series.notes[0]
 
 
+def test_no_damage_stops_a_folder(tmp_path: Path) -> None:
+    whole = enhanced(tmp_path / "a.dcm", [at(0), at(2), at(4)], syntax=RLELossless).read_bytes()
+    slices(tmp_path / "good", PLACES, series="2.25.4")
+    path, rng, unread = tmp_path / "a.dcm", np.random.default_rng(0), 0
+    for _ in range(100):
+        data = bytearray(whole)
+        for place in rng.integers(132, len(data), 8):
+            data[place] = rng.integers(256)
+        path.write_bytes(data)
+        series, problems = read_series([tmp_path])
+        assert any(len(one.scans) == 3 and one.series_uid == "2.25.4" for one in series)
+        assert all(reason.startswith(str(path)) and "\n" not in reason for _, reason in problems)
+        unread += len(problems)
+    assert unread > 10
+
+
 # DICOMDIR
 
 

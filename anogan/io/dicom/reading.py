@@ -144,7 +144,7 @@ def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[
     found: dict[Path, None] = {}
     problems: list[tuple[Path, str]] = []
     with one_sentence(name):
-        for record in dcmread(path, force=True).get("DirectoryRecordSequence") or []:
+        for record in _read_header(path).get("DirectoryRecordSequence") or []:
             parts = Attributes(record).texts("ReferencedFileID")
             if not any(parts):
                 continue
@@ -196,6 +196,7 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
 
 
 def _read_header(path: str | os.PathLike[str]) -> Dataset:
+    """Parse all but the pixels; every file is opened by this before anything else."""
     return dcmread(path, stop_before_pixels=True, force=True)
 
 
@@ -232,9 +233,9 @@ def _decode(ds: Dataset, name: str, frames: int) -> Iterator[np.ndarray]:
             done += 1
         if done < frames:
             raise ValueError("too few frames")
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception:
+    except BaseException:  # the RLE decoder is written in Rust, and its panic is no Exception
         syntax = ds.file_meta.TransferSyntaxUID.name
         which = f"frame {done + 1} of {frames}" if frames > 1 else "its pixels"
         raise Refused(
