@@ -386,7 +386,7 @@ def test_a_cut_off_object_is_refused_whole(tmp_path: Path) -> None:
         read_frames(path)
     ds.NumberOfFrames = 3
     ds.save_as(path)
-    with pytest.raises(ValueError, match="holds 3 frames but describes 4"):
+    with pytest.raises(ValueError, match="says 3 frames, but describes 4"):
         read_frames(path)
 
 
