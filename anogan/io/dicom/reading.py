@@ -185,9 +185,7 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
             raise _without_pixels(ds, name)
         groups = ds.get("PerFrameFunctionalGroupsSequence")
         if groups and len(groups) != header.frames:
-            raise Refused(
-                f"{name}: says {header.frames} frames, but describes {len(groups)}; export it again"
-            )
+            raise Refused(f"{name}: says {header.frames} frames, but describes {len(groups)}; export it again")
         _complete_meta(ds)
         decoded = list(_decode(ds, name, header.frames))
         del ds[keyword]  # the frames live on with their attributes, and need no second copy of the pixels
