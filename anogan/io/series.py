@@ -24,6 +24,10 @@ def read_series(
 ) -> tuple[list[Series], list[tuple[Path, str]]]:
     """Read all series in files and folders.
 
+    The files of one DICOM series become one or more stacks of slices, sorted by their positions along the slice normal;
+    all slices of a stack are shown by one window, so that they can be compared (`anogan.io.dicom.stacks.stack` and
+    `anogan.io.dicom.display.show` say how). NIfTI volumes become slices as `anogan.io.nifti.read_nifti` says.
+
     Parameters
     ----------
     paths
@@ -34,7 +38,8 @@ def read_series(
     Returns
     -------
     series
-        In the order of their study and series UIDs, then those without. An image without a series is one by itself.
+        In the order of their study and series UIDs, then NIfTI and raster images; an image without a series is one by
+        itself.
     problems
         The files that cannot be read, each with its reason.
 

@@ -1,11 +1,13 @@
-"""The 77 files of pydicom-data: each is read right, or refused with its reason."""
+"""The 77 files of pydicom-data: each is read right, or refused with its reason; and those that pydicom brings along."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom import dcmread
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, apply_windowing, pixel_array
@@ -124,6 +126,32 @@ def by_pydicom(ds: Any, stored: np.ndarray, everything: np.ndarray) -> np.ndarra
         shown = (values - everything.min()) / (everything.max() - everything.min())
     shown = 1 - shown if ds.PhotometricInterpretation == "MONOCHROME1" else shown
     return np.where(stored == ds.get("PixelPaddingValue"), 0, shown)
+
+
+def test_what_pydicom_reads_of_its_own_files_is_read() -> None:
+    read, refused = 0, set()
+    for path in sorted(Path(pydicom.__file__).parent.glob("data/test_files/**/*.dcm")):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                everything = pixel_array(dcmread(path, force=True))
+        except Exception:
+            with pytest.raises(ValueError) as caught:
+                read_frames(path)
+            assert str(caught.value).startswith(f"{path}: ")
+            continue
+        try:
+            frames = _read_frames(path)
+        except ValueError:
+            refused.add(path.name)
+            continue
+        stored = everything if len(frames) > 1 else everything[None]
+        for frame, values in zip(frames, stored, strict=True):
+            np.testing.assert_array_equal(frame.stored, values, err_msg=path.name)
+        assert len(read_frames(path)) == len(frames)
+        read += 1
+    assert read > 50
+    assert refused == {"liver_1frame.dcm", "liver_expb_1frame.dcm"}  # their one frame has the places of three
 
 
 @pytest.fixture(scope="module")

@@ -145,8 +145,7 @@ def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[
     found: dict[Path, None] = {}
     problems: list[tuple[Path, str]] = []
     with one_sentence(name):
-        check_structure(path)
-        for record in dcmread(path, force=True).get("DirectoryRecordSequence") or []:
+        for record in _read_header(path).get("DirectoryRecordSequence") or []:
             parts = Attributes(record).texts("ReferencedFileID")
             if not any(parts):
                 continue
@@ -181,14 +180,12 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
             raise several_frames(name, header.frames)
         check_structure(path)
         ds = dcmread(path, force=True)
-        if "Rows" not in ds:
-            raise Refused(f"{name}: is cut off in its pixels; copy or export it again")
         keyword = next((keyword for keyword in _PIXEL_KEYWORDS if keyword in ds), None)
         if keyword is None:
             raise _without_pixels(ds, name)
         groups = ds.get("PerFrameFunctionalGroupsSequence")
         if groups and len(groups) != header.frames:
-            raise Refused(f"{name}: holds {header.frames} frames but describes {len(groups)}; export it again")
+            raise Refused(f"{name}: says {header.frames} frames, but describes {len(groups)}; export it again")
         _complete_meta(ds)
         decoded = list(_decode(ds, name, header.frames))
         del ds[keyword]  # the frames live on with their attributes, and need no second copy of the pixels
@@ -199,6 +196,7 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
 
 
 def _read_header(path: str | os.PathLike[str]) -> Dataset:
+    """Parse all but the pixels; every file is opened by this before anything else."""
     check_structure(path, stop_before_pixels=True)
     return dcmread(path, stop_before_pixels=True, force=True)
 
@@ -236,9 +234,9 @@ def _decode(ds: Dataset, name: str, frames: int) -> Iterator[np.ndarray]:
             done += 1
         if done < frames:
             raise ValueError("too few frames")
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception:
+    except BaseException:  # the RLE decoder is written in Rust, and its panic is no Exception
         syntax = ds.file_meta.TransferSyntaxUID.name
         which = f"frame {done + 1} of {frames}" if frames > 1 else "its pixels"
         raise Refused(

@@ -25,6 +25,7 @@ _TRAITS = (
     "TemporalPositionIdentifier",
     "TemporalPositionIndex",
     "DiffusionBValue",
+    "DiffusionGradientOrientation",
     "TriggerTime",
     "NominalCardiacTriggerDelayTime",
     "InversionTime",
@@ -131,17 +132,11 @@ def _by_trait(frames: list[Frame], source: str) -> list[tuple[list[Frame], list[
         if 1 < len(parts) <= crowd and max(map(_most_at_one_place, parts.values())) < crowd:
             name = dictionary_description(keyword)
             in_order = sorted(parts.items(), key=lambda part: (part[1][0].attributes.number(keyword) or 0.0, part[0]))
-            return [
-                (
-                    part,
-                    [
-                        f"its series holds {len(parts)} stacks; this one has the {name} {value.removesuffix('.0') or 'empty'}",
-                        *notes,
-                    ],
-                )
-                for value, among in in_order
-                for part, notes in _by_trait(among, source)
-            ]
+            stacks = []
+            for value, among in in_order:
+                note = f"its series holds {len(parts)} stacks; this one has the {name} {value or 'empty'}"
+                stacks += [(part, [note.removesuffix(".0"), *notes]) for part, notes in _by_trait(among, source)]
+            return stacks
     raise Refused(
         f"{source}: holds {crowd} images at the same position of one series that nothing in the headers tells apart;"
         " export each stack as a series of its own"
