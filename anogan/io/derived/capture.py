@@ -10,7 +10,6 @@ from pydicom.sr.coding import Code
 
 from anogan import heatmap
 from anogan.io.derived.marks import CAVEAT, UNVERIFIED, Marks
-from anogan.scan import Scan
 
 MOST = 5
 """Slices that are drawn, the most anomalous first."""
@@ -61,7 +60,7 @@ def _capture(marks: Marks, index: int, rank: int) -> SCImage:
     )
     ds.copy_patient_and_study_information(origin.stand_in(scan))
     ds.Laterality = header.get("Laterality") or ""
-    ds.PatientOrientation = _patient_orientation(scan, header)
+    ds.PatientOrientation = origin.patient_orientation(scan)
     ds.ImageComments = f"{CAVEAT}. {place} of {marks.series_name}, number {rank} by anomaly."
     ds.DerivationDescription = f"{UNVERIFIED} anomaly map of {marks.name}, drawn from {low:.3g} to {high:.3g} SD"
     if scan.burned_in is not None:
@@ -87,19 +86,6 @@ def _legend(width: int, place: str, map_range: tuple[float, float]) -> np.ndarra
     ramp = np.linspace(low, high, 96, dtype=np.float32)[None].repeat(12, axis=0)
     strip[27:39, 210:306] = heatmap.overlay(np.zeros(ramp.shape, np.uint8), ramp, map_range, 1.0)
     return strip
-
-
-def _patient_orientation(scan: Scan, header: Dataset) -> list[str]:
-    """Return where rows and columns point (PS3.3, C.7.6.1.1.1), such as ["L", "PF"]; [] where that is unknown."""
-    if scan.geometry is None:
-        given = header.get("PatientOrientation") or []
-        return [str(value) for value in given] if len(given) == 2 else []
-    return [_letters(scan.geometry.along_row), _letters(scan.geometry.along_column)]
-
-
-def _letters(direction: tuple[float, float, float]) -> str:
-    strongest = sorted(range(3), key=lambda axis: -abs(direction[axis]))
-    return "".join(("LPH" if direction[axis] > 0 else "RAF")[axis] for axis in strongest if abs(direction[axis]) > 0.1)
 
 
 def _item(code: Code) -> Dataset:

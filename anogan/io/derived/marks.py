@@ -15,10 +15,10 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from anogan import __version__
-from anogan.io.derived.origin import Origin, derived_uid
+from anogan.io.derived.origin import MAKER, Origin
+from anogan.io.uids import derived_uid
 from anogan.series import SeriesResult
 
-MAKER = "anogan"
 UNVERIFIED = "UNVERIFIED"  # the content label, of at most 16 capitals
 CAVEAT = "UNVERIFIED machine output; decision support, not a diagnosis"
 HEALTHY_SD = Code("{SD}", "UCUM", "standard deviations of healthy images")

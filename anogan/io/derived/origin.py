@@ -19,12 +19,15 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, MRImageStorage, SecondaryCaptureImageStorage
 from pydicom.valuerep import DA, TM
 
-from anogan.io.dicom import _derived_uid as derived_uid
+from anogan.io.uids import derived_uid
 from anogan.scan import Scan
 from anogan.series import Series
 
-# Its log quotes names that it finds odd.
-logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
+# Their logs quote names that they find odd.
+for library in ("highdicom", "pydicom"):
+    logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+
+MAKER = "anogan"
 
 _OWN_GROUPS = {0x0028, 0x0048, 0x5200, 0x7FE0}  # pixels, slides and functional groups: those of the source alone
 _OWN = (
@@ -71,13 +74,14 @@ class Origin:
         Raises
         ------
         ValueError
-            The series is not of DICOM files, or the file is missing or damaged.
+            The series is not of DICOM files, the file is missing or damaged, or it is a result itself.
         """
         first = series.scans[0]
         if not (first.instance_uid and first.series_uid and first.study_uid):
             raise ValueError(
                 f"{series.source}: has no DICOM UIDs; only DICOM series can be written back, use inspect for others"
             )
+        header = None
         for path in sources:
             try:
                 with warnings.catch_warnings():
@@ -86,13 +90,18 @@ class Origin:
                         continue
                     header = dcmread(path, force=True, stop_before_pixels=True)
                     header.decode()
-                    return cls(series, _copied(header), _thickness(header, series), str(header.SOPClassUID))
+                    copied, thickness = _copied(header), _thickness(header, series)
+                    break
             except Exception:  # of another series perhaps; a damaged file is damaged in many ways
-                continue
-        raise ValueError(
-            f"{series.source}: the file of instance {first.instance_uid} is not among its {len(sources)} readable "
-            "DICOM files; name the files that the series was read from"
-        )
+                header = None
+        if header is None:
+            raise ValueError(
+                f"{series.source}: the file of instance {first.instance_uid} is not among the {len(sources)} files "
+                "given for it, or is damaged; name the files that the series was read from"
+            )
+        if header.get("Manufacturer") == MAKER:
+            raise ValueError(f"{series.source}: is a result of anogan, not an image to be judged; leave it out")
+        return cls(series, copied, thickness, str(header.SOPClassUID))
 
     @property
     def placed(self) -> bool:
@@ -162,6 +171,13 @@ class Origin:
         scans = self.series.scans if indices is None else [self.series.scans[index] for index in indices]
         return list({scan.instance_uid: scan for scan in reversed(scans)}.values())[::-1]
 
+    def patient_orientation(self, scan: Scan) -> list[str]:
+        """Return where rows and columns point (PS3.3, C.7.6.1.1.1), such as ["L", "PF"]; [] where that is unknown."""
+        if scan.geometry is None:
+            given = self.header.get("PatientOrientation") or []
+            return [str(value) for value in given] if len(given) == 2 else []
+        return [_letters(scan.geometry.along_row), _letters(scan.geometry.along_column)]
+
     def evidence(self) -> list[Dataset]:
         """Return a header of each file under its own UID, as a report lists them."""
         items = []
@@ -227,6 +243,11 @@ def _thickness(header: Dataset, series: Series) -> float | None:
 
 def _stand_in_uid(scan: Scan) -> UID:
     return derived_uid(scan.instance_uid, f"frame {scan.frame}")
+
+
+def _letters(direction: tuple[float, float, float]) -> str:
+    strongest = sorted(range(3), key=lambda axis: -abs(direction[axis]))
+    return "".join(("LPH" if direction[axis] > 0 else "RAF")[axis] for axis in strongest if abs(direction[axis]) > 0.1)
 
 
 def _decimal(value: float) -> str:

@@ -12,6 +12,7 @@ from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, Segmentation
 from pydicom.sr.codedict import codes
 
 from anogan.io.derived.marks import HEALTHY_SD, UNVERIFIED, Marks
+from anogan.io.derived.origin import Unsupported
 
 _RED = CIELabColor(53.2, 80.1, 67.2)  # of sRGB 255, 0, 0: what viewers draw the regions in
 
@@ -43,13 +44,23 @@ def segmentation(marks: Marks, indices: Sequence[int], number: int) -> Segmentat
         content_description="Anomaly regions, unverified machine output",
         **marks.keywords("seg", number),
     )
+    if not origin.placed:
+        ds.PatientOrientation = origin.patient_orientation(origin.series.scans[indices[0]])
     origin.name_sources(ds, indices)
     return ds
 
 
 def parametric_map(marks: Marks, indices: Sequence[int], number: int) -> ParametricMap:
-    """Return the anomaly maps of these slices (PS3.3, A.75): float32 in healthy standard deviations."""
+    """Return the anomaly maps of these slices (PS3.3, A.75): float32 in healthy standard deviations.
+
+    Raises
+    ------
+    Unsupported
+        They have no place in the patient; the standard makes the Frame of Reference module mandatory.
+    """
     origin = marks.origin
+    if not origin.placed:
+        raise Unsupported("DICOM wants a frame of reference for it, and the images have none")
     low, high = map(float, marks.detector["map_range"])
     values = maps(marks, indices)
     mapping = RealWorldValueMapping(

@@ -14,7 +14,8 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from anogan import __version__
-from anogan.io.derived.marks import CAVEAT, HEALTHY_SD, MAKER, Marks
+from anogan.io.derived.marks import CAVEAT, HEALTHY_SD, Marks
+from anogan.io.derived.origin import MAKER
 from anogan.io.derived.regions import maps
 
 # No standard has a code for these.
@@ -129,55 +130,54 @@ def _overall(marks: Marks, top: Sequence[int], left_out: Sequence[str]) -> sr.Me
 
 def _region(
     marks: Marks, segmentation: Dataset, indices: list[int], values: np.ndarray
-) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.PlanarROIMeasurementsAndQualitativeEvaluations:
-    """Return the group of one segment: TID 1411 in the patient's space, TID 1410 in an image without a place."""
+) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    """Return the group of one segment (TID 1411)."""
     origin = marks.origin
-    segment = segmentation.SegmentSequence[0]
-    inside = values >= marks.level
+    segment, scan = segmentation.SegmentSequence[0], origin.series.scans[indices[0]]
     measurements = [
         sr.Measurement(codes.DCM.ZScore, float(values.max()), HEALTHY_SD, derivation=codes.SCT.Maximum),
     ]
-    spacing, step = origin.series.scans[indices[0]].spacing, origin.series.step
-    if origin.placed and spacing is not None and step:
-        volume = float(inside.sum()) * spacing[0] * spacing[1] * abs(step)
+    source: dict[str, Any] = {"source_series": sr.SourceSeriesForSegmentation(origin.series.series_uid)}
+    if not origin.placed:
+        image = sr.SourceImageForSegmentation(origin.sop_class_of(scan), scan.instance_uid)
+        source = {"source_images": [image]}
+    elif scan.spacing is not None and origin.series.step:
+        volume = float((values >= marks.level).sum()) * scan.spacing[0] * scan.spacing[1] * abs(origin.series.step)
         measurements.append(sr.Measurement(codes.SCT.Volume, volume, codes.UCUM.CubicMillimeter))
-    shared = {
-        "tracking_identifier": sr.TrackingIdentifier(uid=segment.TrackingUID, identifier=segment.TrackingID),
-        "finding_category": codes.SCT.MorphologicallyAbnormalStructure,
-        "finding_type": codes.SCT.Lesion,
-        "algorithm_id": _algorithm(marks),
-        "measurements": measurements,
-    }
-    names = (segmentation.SOPClassUID, segmentation.SOPInstanceUID)
-    if origin.placed:
-        series = sr.SourceSeriesForSegmentation(origin.series.series_uid)
-        volume_of = sr.ReferencedSegment(*names, segment_number=1, source_series=series)
-        return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=volume_of, **shared)
-    scan = origin.series.scans[indices[0]]
-    image = sr.SourceImageForSegmentation(origin.sop_class_of(scan), scan.instance_uid)
-    plane_of = sr.ReferencedSegmentationFrame(*names, frame_number=1, segment_number=1, source_image=image)
-    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=plane_of, **shared)
+    return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(uid=segment.TrackingUID, identifier=segment.TrackingID),
+        referenced_segment=sr.ReferencedSegment(
+            segmentation.SOPClassUID, segmentation.SOPInstanceUID, segment_number=1, **source
+        ),
+        finding_category=codes.SCT.MorphologicallyAbnormalStructure,
+        finding_type=codes.SCT.Lesion,
+        algorithm_id=_algorithm(marks),
+        measurements=measurements,
+    )
 
 
 def operating_point(detector: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the calibration on whole series in a detector's summary: threshold, rate, promise; {} without one."""
-    return detector.get("series") or {}
+    """Return a summary that tells of the calibration on whole series; {} for that of single images."""
+    return detector if detector.get("unit") == "series" else {}
 
 
 def _comments(marks: Marks, point: Mapping[str, Any], left_out: Sequence[str]) -> list[str]:
     """Return what a reader must know, one sentence each."""
-    result = marks.result
-    reason = result.reason.removeprefix(f"{result.source}: ")  # a path is nobody's business in an archive
+    result, series = marks.result, marks.origin.series
     said = [f"{CAVEAT}."]
     if result.status != "scored":
-        said.append(f"Not scored, which is not normal: {reason or 'no reason was given'}.")
-    elif reason:
-        said.append(f"Not decided: {reason}.")
+        said.append(f"Not scored, which is not normal: {result.reason or 'no reason was given'}.")
     elif result.flagged is None:
-        said.append("Not decided: the detector is not calibrated on whole series.")
+        said.append(f"Not decided: {result.reason or 'the detector is not calibrated on whole series'}.")
+    elif result.reason:
+        said.append(f"{result.reason}.")
     if point.get("promise"):
         said.append(str(point["promise"]))
-    return [*said, *marks.origin.series.notes, *left_out]
+    said += [*series.notes, *left_out]
+    paths = {result.source, series.source, *(scan.source for scan in series.scans)}
+    for path in sorted(paths, key=len, reverse=True):  # where a file lay is nobody's business in an archive
+        said = [sentence.replace(f"{path}: ", "").replace(path, "the source") for sentence in said]
+    return said
 
 
 def _algorithm(marks: Marks) -> sr.AlgorithmIdentification:

@@ -47,7 +47,7 @@ def write_derived(
         What the detector says of the series, slice by slice, maps in healthy standard deviations. One that is not
         scored gives a report that says so, and no image that could be read as normal.
     detector
-        `Detector.summary()`; in `series`, if it is there, the calibration on whole series.
+        `Detector.summary(series=True)`; one of single images leaves the operating point unsaid.
     folder
         Where the files go, named by kind and SOP instance UID.
     threshold
@@ -64,9 +64,9 @@ def write_derived(
     Raises
     ------
     ValueError
-        A kind is unknown, the series is not of DICOM files or not of these, result and series do not belong together,
-        or a file cannot be written. An object that cannot be made of such a series at all is left out; the log and the
-        report say why.
+        A kind is unknown, the series is not of DICOM files, not of these or itself a result, result and series do not
+        belong together, or a file cannot be written. An object that cannot be made of such a series at all is left
+        out; the log and the report say why.
     """
     if unknown := set(kinds) - set(KINDS):
         raise ValueError(f"kinds: expected some of {', '.join(KINDS)}, got {', '.join(sorted(unknown))}")
@@ -108,16 +108,14 @@ def _make(marks: Marks, kinds: Collection[str]) -> list[tuple[str, Dataset]]:
         if kind not in kinds:
             continue
         try:
-            parts = marks.origin.parts(judged)
+            parts = list(enumerate(marks.origin.parts(judged), start=1))
+            images = [(make(marks, indices, number), indices) for number, indices in parts]
         except Unsupported as why:
             left_out.append(f"There is no {_WORDS[kind]}: {why}.")
             _log.warning("%s: no %s is written: %s", marks.origin.series.source, _WORDS[kind], why)
             continue
-        for number, indices in enumerate(parts, start=1):
-            ds = make(marks, indices, number)
-            made.append((kind, ds))
-            if kind == "seg":
-                regions.append((ds, indices))
+        made += [(kind, ds) for ds, _ in images]
+        regions += images if kind == "seg" else []
     if "sr" in kinds:
         if len(judged) < len(result.slices):
             left_out.append(f"{len(result.slices) - len(judged)} slices are not scored, and have no frame.")
