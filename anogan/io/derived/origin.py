@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pydicom.config
 from pydicom import dcmread
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, MRImageStorage, SecondaryCaptureImageStorage
-from pydicom.valuerep import DA, TM
+from pydicom.valuerep import validate_value
 
 from anogan.io.uids import derived_uid
 from anogan.scan import Scan
@@ -35,6 +37,7 @@ _OWN = (
     "FrameOfReferenceUID", "PositionReferenceIndicator", "ImagePositionPatient", "ImageOrientationPatient",
 )  # fmt: skip
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_FORMATS = ("AS", "CS", "DA", "DS", "DT", "IS", "TM")
 # Patient and General Study, type 2: may be empty, not absent.
 _TYPE_2 = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
@@ -179,15 +182,24 @@ class Origin:
         return [_letters(scan.geometry.along_row), _letters(scan.geometry.along_column)]
 
     def evidence(self) -> list[Dataset]:
-        """Return a header of each file under its own UID, as a report lists them."""
+        """Return a header of each file under its own UID, for highdicom to list and to copy from."""
         items = []
         for scan in self.files():
             ds = Dataset()
             ds.update(self.header)
-            ds.SOPClassUID, ds.SOPInstanceUID = self.sop_class_of(scan), scan.instance_uid
+            ds.SOPClassUID, ds.SOPInstanceUID = MRImageStorage, scan.instance_uid
             ds.SeriesInstanceUID = scan.series_uid
             items.append(ds)
         return items
+
+    def name_evidence(self, ds: Dataset) -> None:
+        """Put the files' SOP classes, which highdicom does not copy from when it does not know them, into a report."""
+        classes = {scan.instance_uid: self.sop_class_of(scan) for scan in self.files()}
+        for study in ds.CurrentRequestedProcedureEvidenceSequence:
+            for series in study.ReferencedSeriesSequence:
+                for item in series.ReferencedSOPSequence:
+                    given = item.ReferencedSOPClassUID
+                    item.ReferencedSOPClassUID = classes.get(item.ReferencedSOPInstanceUID, given)
 
     def name_sources(self, ds: Dataset, indices: Sequence[int]) -> None:
         """Put the files and frames of these slices into an image made of their stand-ins."""
@@ -205,8 +217,9 @@ def _copied(header: Dataset) -> Dataset:
     kept = Dataset()
     for element in header:
         tag = BaseTag(element.tag)
-        if tag.group not in _OWN_GROUPS and not tag.is_private and element.keyword not in _OWN:
-            kept.add(element)
+        if tag.group in _OWN_GROUPS or tag.is_private or element.keyword in _OWN or _malformed(element):
+            continue
+        kept.add(element)
     for keyword in _LOSSY:
         if keyword in header:
             kept.add(header[keyword])
@@ -215,13 +228,20 @@ def _copied(header: Dataset) -> Dataset:
             setattr(kept, keyword, "")
     if kept.PatientSex not in ("M", "F", "O"):
         kept.PatientSex = ""
-    for keyword, kind in (("PatientBirthDate", DA), ("StudyDate", DA), ("StudyTime", TM)):
-        try:
-            kind(kept[keyword].value)
-        except ValueError:
-            setattr(kept, keyword, "")
     kept.SpecificCharacterSet = "ISO_IR 192"
     return kept
+
+
+def _malformed(element: DataElement) -> bool:
+    """Return whether a date, a number or a code is none, such as an age of "42" in place of "042Y" (PS3.5, 6.2)."""
+    if element.VR not in _FORMATS or element.is_empty:
+        return False
+    try:
+        for value in element.value if element.VM > 1 else [element.value]:
+            validate_value(element.VR, str(value), pydicom.config.RAISE)
+    except ValueError:
+        return True
+    return False
 
 
 def _thickness(header: Dataset, series: Series) -> float | None:

@@ -83,6 +83,7 @@ def report(
         ],
         **marks.keywords("sr"),
     )
+    origin.name_evidence(ds)
     ds.CompletionFlagDescription = CAVEAT if scored else "Not scored; see the comment"
     return ds
 

@@ -180,7 +180,9 @@ def test_a_map_of_another_size_is_refused(make_case: Callable[..., Any]) -> None
 
 
 @pytest.mark.realdata
-def test_a_lesion_in_the_real_series(data_root: Path, tmp_path: Path, case_of: Callable[..., Any]) -> None:
+def test_a_lesion_in_the_real_series(
+    data_root: Path, tmp_path: Path, case_of: Callable[..., Any], validate: Callable[[Path], list[str]]
+) -> None:
     files = sorted((data_root / "dicom" / "t1_series").iterdir())[:12]
     scans = []
     for path in files:
@@ -207,3 +209,5 @@ def test_a_lesion_in_the_real_series(data_root: Path, tmp_path: Path, case_of: C
     check_lesion(case, written["seg"][0], written["seg"][0].pixel_array)
     check_lesion(case, written["map"][0], written["map"][0].pixel_array >= 4)
     assert written["seg"][0].PatientName == dcmread(files[0]).PatientName
+    said = [line for path in case.write_files() for line in validate(path)]
+    assert [line for line in said if line.startswith("Error")] == []  # it warns of the patient's old-style name

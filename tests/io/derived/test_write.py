@@ -157,6 +157,7 @@ def test_no_name_gets_into_a_log_or_an_error(make_case: Callable[..., Any], capl
 def test_values_that_the_standard_forbids_are_left_empty(make_case: Callable[..., Any]) -> None:
     def odd(ds: Dataset) -> None:
         ds.PatientSex, ds.PatientBirthDate, ds.StudyTime = "W", "spring", "noon"
+        ds.PatientAge, ds.PatientWeight = "42", "80"
         del ds.AccessionNumber
         del ds.PatientName
 
@@ -166,7 +167,8 @@ def test_values_that_the_standard_forbids_are_left_empty(make_case: Callable[...
     for objects in written.values():
         for ds in objects:
             assert (ds.PatientSex, ds.PatientBirthDate, ds.StudyTime, ds.AccessionNumber) == ("", "", "", "")
-            assert (ds.PatientName, ds.PatientID) == ("", "ID-77")
+            assert (ds.PatientName, ds.PatientID, ds.PatientWeight) == ("", "ID-77", 80)
+            assert "PatientAge" not in ds
 
 
 def test_what_is_not_scored_gives_a_report_and_no_image(make_case: Callable[..., Any]) -> None:
@@ -189,6 +191,17 @@ def test_a_cine_without_geometry_gives_report_and_overlay(make_case: Callable[..
     assert set(written) == {"sr", "sc"}
     assert "There is no segmentation: its frames have no place in the patient." in texts(written["sr"][0])
     assert [ds.SourceImageSequence[0].ReferencedFrameNumber for ds in ranked(written["sc"])] == [2, 1, 3]
+
+
+def test_a_kind_of_source_that_highdicom_does_not_know(make_case: Callable[..., Any]) -> None:
+    retired = "1.2.840.10008.5.1.4.1.1.6"  # Ultrasound Image Storage of old
+
+    def old(ds: Dataset) -> None:
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = retired
+
+    (ds,) = make_case(geometry=False, edit=old).write(kinds=["sr"])["sr"]
+    (item,) = ds.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert (item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID) == (retired, "1.2.3.4.1")
 
 
 def test_two_slices_at_one_place_give_report_and_overlay(make_case: Callable[..., Any]) -> None:
