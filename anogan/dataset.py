@@ -144,6 +144,14 @@ class ScanSet(Sequence[Item]):
                 progress(index + 1, len(self))
         return images[: len(kept)], kept, problems
 
+    def load_enough(self, config: InputConfig, least: int) -> tuple[np.ndarray, list[int]]:
+        """Return images and indices as `load` does; ValueError where fewer than `least` can be read."""
+        images, kept, problems = self.load(config)
+        if len(kept) < least:
+            why = f"; {problems[0][0]}: {problems[0][1]}" if problems else ""
+            raise ValueError(f"{self.name}: {len(kept)} readable images, at least {least} are needed{why}")
+        return images, kept
+
 
 @dataclass(frozen=True)
 class Splits:
