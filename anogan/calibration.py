@@ -19,7 +19,7 @@ from scipy.stats import beta, false_discovery_control
 CONFIDENCE = 0.95
 NOT_CALIBRATED: dict[str, Any] = {
     "threshold": None, "false_alarm_rate": None, "confidence": None,
-    "n_calibration": 0, "unit": "images", "promise": "", "calibration_scores": [],
+    "n_calibration": 0, "promise": "", "calibration_scores": [],
 }  # fmt: skip
 
 
@@ -296,7 +296,6 @@ class Calibration:
             "false_alarm_rate": self.false_alarm_rate,
             "confidence": self.confidence,
             "n_calibration": len(self.scores),
-            "unit": self.unit,
             "promise": self.promise(),
             "calibration_scores": self.scores.tolist(),
         }

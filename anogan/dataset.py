@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
@@ -16,6 +16,7 @@ from anogan.config import Config, InputConfig
 from anogan.io.pixels import WindowChoice
 from anogan.listing import Entry, read_listing
 from anogan.scan import Scan
+from anogan.series import Series
 
 LEAST_TRAIN = 10
 """Fewer healthy training images than this are refused."""
@@ -80,6 +81,22 @@ class ScanSet(Sequence[Item]):
         """Read one image; its subject and group are the set's. Raises ValueError as `read_scan` does."""
         item = self.items[index]
         return dataclasses.replace(io.read_scan(item.path, self.window), subject=item.subject, group=item.group)
+
+    def read_series(self, problems: list[tuple[Path, str]]) -> Iterator[Series]:
+        """Read the longest series of each subject, one by one; the subject is the set's.
+
+        Files that cannot be read are added to `problems`, with the reason.
+        """
+        files: dict[str, list[Path]] = {}
+        for item in self.items:
+            files.setdefault(item.subject, []).append(item.path)
+        for subject, paths in files.items():
+            found, failed = io.read_series(paths)
+            problems += failed
+            if found:
+                longest = max(found, key=lambda series: len(series.scans))
+                scans = tuple(dataclasses.replace(scan, subject=subject) for scan in longest.scans)
+                yield dataclasses.replace(longest, scans=scans)
 
     def read_mask(self, index: int) -> np.ndarray | None:
         """Read where one image is abnormal: (H, W) bool, or None when nobody has drawn it."""

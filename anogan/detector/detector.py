@@ -387,6 +387,7 @@ class Detector:
             "profile": self.config.description,
             "map_range": list(self.map_range),
             **(NOT_CALIBRATED if point is None else point.summary()),
+            **({"unit": "series"} if series else {}),
             "version": self.provenance.get("versions", {}).get("anogan", ""),
             "trained": self.provenance.get("trained", ""),
             "hash": checkpoint.digest(self._tensors())[:16],
