@@ -65,7 +65,8 @@ def score_series(series: Series, maps: Callable[[Tensor], Maps], fusion: Fusion,
     problems: dict[int, str] = {}
     batches = [_Slices.of(maps(images), fusion.top) for images in _batches(scans, config.input, problems)]
     if not batches:
-        return SeriesResult(series.source, "not scored", reason=f"{series.source}: {next(iter(problems.values()))}")
+        first = next(iter(problems.values()))
+        return SeriesResult(series.source, "not scored", reason=f"{series.source}: no slice can be judged; {first}")
     fused, level, components, reconstruction = (torch.cat(part) for part in list(zip(*batches, strict=True))[:4])
     spread = None if batches[0].spread is None else torch.cat([b.spread for b in batches if b.spread is not None])
 

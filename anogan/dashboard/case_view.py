@@ -159,7 +159,9 @@ def distribution(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     if not healthy:
         st.info("This detector is not calibrated, so there is no healthy distribution to compare with.")
         return
-    figure = charts.score_histogram({f"healthy calibration {summary.get('unit', 'images')}": healthy}, summary.get("threshold"), case["score"])
+    figure = charts.score_histogram(
+        {f"healthy calibration {summary.get('unit', 'images')}": healthy}, summary.get("threshold"), case["score"]
+    )
     st.plotly_chart(figure, config=charts.PLAIN_BAR, alt=words)
     promise = summary.get("promise")
     if promise:
