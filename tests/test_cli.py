@@ -72,8 +72,8 @@ def test_the_demo_size_is_written_down_once() -> None:
     from anogan.synthetic import write_phantom
 
     defaults = inspect.signature(write_phantom).parameters, inspect.signature(synth).parameters
-    assert defaults[0]["subjects"].default == defaults[1]["subjects"].default
-    assert defaults[0]["seed"].default == defaults[1]["seed"].default
+    for name in ("subjects", "slices", "spacing", "seed"):
+        assert defaults[0][name].default == defaults[1][name].default
 
 
 def test_version(anogan) -> None:
