@@ -153,7 +153,7 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def distribution(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     """Show where the case's score stands among the healthy calibration scores."""
-    st.subheader("Among healthy images", anchor=False)
+    st.subheader(f"Among healthy {summary.get('unit', 'images')}", anchor=False)
     words, summary = judgment(case, summary), of_group(case, summary)
     healthy = summary.get("calibration_scores") or []
     if not healthy:
