@@ -150,7 +150,7 @@ class ScoringConfig(_Section):
         2.0, ge=0, le=20, description="mm: standard deviation of the Gaussian that smooths maps from slice to slice"
     )
     top_slices: float = Field(
-        0.05, gt=0, le=1, description="share of a series' slices whose mean score is the score of the series"
+        0.05, gt=0, le=1, description="share of a series' slices: the mean of the highest is its score"
     )
 
 

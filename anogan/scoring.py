@@ -26,11 +26,6 @@ def top_mean(maps: Tensor, share: float) -> Tensor:
     return flat.topk(max(1, round(share * flat.shape[1])), dim=1).values.mean(1)
 
 
-def diffuse(standardized: Tensor) -> Tensor:
-    """Return the mean of the discriminator's map, (N,), of standardized maps, (N, K, S, S)."""
-    return standardized[:, 0].mean((1, 2))
-
-
 @dataclass(frozen=True, eq=False)
 class Maps:
     """What the detector computes of a batch, on the network's grid.
@@ -158,17 +153,13 @@ class Fusion:
 
     def score(self, standardized: Tensor, fused: Tensor) -> Tensor:
         """Return the image scores, (N,), of standardized maps, (N, K, S, S), and their sum, (N, S, S)."""
-        return self.odder(self._parts(standardized, fused))
-
-    def odder(self, parts: Tensor) -> Tensor:
-        """Return the image scores, (N,), of focal and diffuse scores that are not standardized, (N, 2)."""
-        parts = (parts - self.level) / self.spread
+        parts = (self._parts(standardized, fused) - self.level) / self.spread
         # The diffuse part is the discriminator's: where it has no weight, it has no say.
         return parts.amax(1) if self.weights[0] > 0 else parts[:, 0]
 
     def _parts(self, standardized: Tensor, fused: Tensor) -> Tensor:
         """Return the focal and the diffuse score, not standardized, (N, 2)."""
-        return torch.stack([top_mean(fused, self.top), diffuse(standardized)], dim=1)
+        return torch.stack([top_mean(fused, self.top), standardized[:, 0].mean((1, 2))], dim=1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what `from_tensors` needs beside `top`."""

@@ -1,9 +1,9 @@
 """A series scored as one volume.
 
-The fused maps of its slices are smoothed from slice to slice: noise changes with every slice, an anomaly of some
-millimeters does not. A slice's score is that of its smoothed map. The series' score is the mean of the highest slice
-scores, a fixed share of all: a maximum would grow with the number of slices, a share of all pixels would be thinned by
-slices that are healthy.
+Its score is the mean of the highest image scores of its slices, a fixed share of all: a maximum grows with the number
+of slices, and a mean over the whole volume is thinned by slices that are healthy. The maps, not the score, are smoothed
+from slice to slice, where an anomaly of some millimeters stays and noise goes; how much goes depends on the distance of
+the slices, so a smoothed score would not compare between series (`benchmarks/series.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from anogan import transforms
 from anogan.config import Config, InputConfig
 from anogan.scan import Result, Scan
-from anogan.scoring import COMPONENTS, Fusion, Maps, diffuse, top_mean
+from anogan.scoring import COMPONENTS, Maps, top_mean
 from anogan.series import Series, SeriesResult
 
 BATCH = 32  # slices whose component maps are held at once
@@ -29,18 +29,19 @@ class _Slices(NamedTuple):
     """What is kept of the maps of some slices, on the network's grid."""
 
     fused: Tensor  # (N, S, S)
-    diffuse: Tensor  # (N,)
+    scores: Tensor  # (N,)
     components: Tensor  # (N, K), image scores
     reconstruction: Tensor  # (N, C, S, S)
-    spread: Tensor | None  # (N,)
+    spread: Tensor  # (N,), NaN without restarts
 
     @classmethod
     def of(cls, maps: Maps, share: float) -> _Slices:
         components = torch.stack([top_mean(parts, share) for parts in maps.components])
-        return cls(maps.fused, diffuse(maps.components), components, maps.reconstruction, maps.spread)
+        spread = torch.full_like(maps.scores, torch.nan) if maps.spread is None else maps.spread
+        return cls(maps.fused, maps.scores, components, maps.reconstruction, spread)
 
 
-def score_series(series: Series, maps: Callable[[Tensor], Maps], fusion: Fusion, config: Config) -> SeriesResult:
+def score_series(series: Series, maps: Callable[[Tensor], Maps], config: Config) -> SeriesResult:
     """Score a series; nothing is decided.
 
     Parameters
@@ -49,8 +50,6 @@ def score_series(series: Series, maps: Callable[[Tensor], Maps], fusion: Fusion,
         The slices.
     maps
         Computes the maps of a batch on the network's grid, (N, C, S, S) in [-1, 1].
-    fusion
-        How they become a score.
     config
         The profile.
 
@@ -61,51 +60,43 @@ def score_series(series: Series, maps: Callable[[Tensor], Maps], fusion: Fusion,
         counts them. Only the top slices, whose mean is the score, have a reconstruction; none has component maps.
     """
     started = time.monotonic()
-    scans = series.scans
+    scans, scoring = series.scans, config.scoring
     problems: dict[int, str] = {}
-    batches = [_Slices.of(maps(images), fusion.top) for images in _batches(scans, config.input, problems)]
+    batches = [_Slices.of(maps(images), scoring.top) for images in _batches(scans, config.input, problems)]
     if not batches:
-        first = next(iter(problems.values()))
-        return SeriesResult(series.source, "not scored", reason=f"{series.source}: no slice can be judged; {first}")
-    fused, level, components, reconstruction = (torch.cat(part) for part in list(zip(*batches, strict=True))[:4])
-    spread = None if batches[0].spread is None else torch.cat([b.spread for b in batches if b.spread is not None])
-
+        reason = f"{series.source}: no slice can be judged; {next(iter(problems.values()))}"
+        return SeriesResult(series.source, "not scored", reason)
+    slices = _Slices(*map(torch.cat, zip(*batches, strict=True)))
+    if not bool(slices.scores.isfinite().all()):
+        return SeriesResult(series.source, "not scored", f"{series.source}: its score is not finite")
     kept = [index for index in range(len(scans)) if index not in problems]
-    weights = through_planes(kept, series.step, config.scoring.through_planes)
-    fused, level = torch.tensordot(weights, fused, dims=1), weights @ level
-    scores = fusion.odder(torch.stack([top_mean(fused, fusion.top), level], dim=1))
-    if not bool(scores.isfinite().all()):
-        return SeriesResult(series.source, "not scored", reason=f"{series.source}: its score is not finite")
-    share = config.scoring.top_slices
-    top = scores.topk(max(1, round(share * len(scores)))).indices.tolist()
+    top = slices.scores.topk(max(1, round(scoring.top_slices * len(kept)))).indices.tolist()
+    fused = torch.tensordot(through_planes(kept, series.step, scoring.through_planes), slices.fused, dims=1)
 
-    seconds = (time.monotonic() - started) / len(scans)
-    results = {
-        index: Result(scans[index].source, "not scored", reason, seconds=seconds) for index, reason in problems.items()
-    }
+    results = {index: Result(scans[index].source, "not scored", reason) for index, reason in problems.items()}
     for place, index in enumerate(kept):
-        scan = scans[index]
+        scan, spread, healthy = scans[index], float(slices.spread[place]), None
+        if place in top:
+            healthy = transforms.image_to_scan_grid(slices.reconstruction[place].numpy(), scan, config.input)
         results[index] = Result(
             scan.source,
             "scored",
-            score=float(scores[place]),
-            uncertainty=None if spread is None else float(spread[place]),
+            score=float(slices.scores[place]),
+            uncertainty=None if np.isnan(spread) else spread,
             anomaly_map=transforms.to_scan_grid(fused[place].numpy(), scan.pixels.shape[:2]),
-            reconstruction=transforms.image_to_scan_grid(reconstruction[place].numpy(), scan, config.input)
-            if place in top
-            else None,
-            components=_named(components[place]),
-            seconds=seconds,
+            reconstruction=healthy,
+            components=_named(slices.components[place]),
         )
     blank = f"{len(problems)} of {len(scans)} slices hold nothing to judge and were left out" if problems else ""
+    highest = [top_mean(column[None], scoring.top_slices) for column in slices.components.T]
     return SeriesResult(
         series.source,
         "scored",
-        reason=blank,
-        score=float(scores[top].mean()),
+        blank,
+        score=float(slices.scores[top].mean()),
         slices=tuple(results[index] for index in range(len(scans))),
         top=tuple(kept[place] for place in top),
-        components=_named(torch.stack([top_mean(column[None], share)[0] for column in components.T])),
+        components=_named(torch.cat(highest)),
         seconds=time.monotonic() - started,
     )
 

@@ -10,12 +10,12 @@ import torch
 
 from anogan.config import load_config
 from anogan.scan import Scan
-from anogan.scoring import COMPONENTS, Fusion, Maps
+from anogan.scoring import COMPONENTS, Maps
 from anogan.series import Series, SeriesResult
 from anogan.volume import BATCH, score_series, through_planes
 
 CONFIG = load_config("tiny")
-K, SIZE = len(COMPONENTS), CONFIG.input.size
+K = len(COMPONENTS)
 
 
 def maps(images: torch.Tensor) -> Maps:
@@ -33,8 +33,7 @@ def series(levels: list[float], step: float | None = None) -> Series:
 
 
 def score(volume: Series, *settings: str) -> SeriesResult:
-    # This fusion's score of a slice is the mean of its map.
-    return score_series(volume, maps, Fusion.even(SIZE), load_config("tiny", settings))
+    return score_series(volume, maps, load_config("tiny", settings))
 
 
 def test_weights_by_hand() -> None:
@@ -57,7 +56,7 @@ def test_smoothing_goes_by_millimeters() -> None:
     coarse = [0.5 if 9 <= place < 11 else 0.1 for place in range(20)]
     thin = [0.5 if place == 40 else 0.1 for place in range(80)]
     peaks = [
-        max(one.score for one in score(series(levels, step)).slices)
+        max(float(one.anomaly_map[20, 15]) for one in score(series(levels, step)).slices)
         for levels, step in ((fine, 1.0), (coarse, 4.0), (thin, 1.0))
     ]
     assert peaks[0] == pytest.approx(peaks[1], abs=0.06)
@@ -110,7 +109,16 @@ def test_a_slice_without_content_has_no_part_in_the_score() -> None:
     assert nothing.reason == "head: no slice can be judged; 2.dcm: all pixels are alike, so there is nothing to judge"
 
 
+def test_the_score_does_not_depend_on_the_distance_of_the_slices() -> None:
+    levels = list(np.random.default_rng(0).random(40))
+    near, far, unknown = (score(series(levels, step)) for step in (0.5, 9.0, None))
+    assert near.score == far.score == unknown.score
+    assert near.slices[near.top[0]].anomaly_map.max() < far.slices[far.top[0]].anomaly_map.max() - 0.1
+
+
 def test_a_score_that_is_not_finite_is_none() -> None:
-    fusion = dataclasses.replace(Fusion.even(SIZE), spread=torch.tensor([0.0, 0.0]), level=torch.tensor([0.5, 0.5]))
-    found = score_series(series([0.5, 0.5]), maps, fusion, CONFIG)
+    def broken(images: torch.Tensor) -> Maps:
+        return dataclasses.replace(maps(images), scores=torch.tensor([0.5, torch.nan]))
+
+    found = score_series(series([0.5, 0.5]), broken, CONFIG)
     assert (found.status, found.reason) == ("not scored", "head: its score is not finite")

@@ -261,7 +261,7 @@ class Detector:
             gate.check_series(series, self.config)
         except ValueError as error:
             return SeriesResult(series.source, "not scored", reason=str(error))
-        result = score_series(series, self.maps, self.fusion, self.config)
+        result = score_series(series, self.maps, self.config)
         if result.status != "scored":
             return result
         spreads = [spread for index in result.top if (spread := result.slices[index].uncertainty) is not None]
