@@ -91,7 +91,7 @@ class ScanSet(Sequence[Item]):
         for item in self.items:
             files.setdefault(item.subject, []).append(item.path)
         for subject, paths in files.items():
-            found, failed = io.read_series(paths)
+            found, failed = io.read_series(paths, self.window)
             problems += failed
             if found:
                 longest = max(found, key=lambda series: len(series.scans))

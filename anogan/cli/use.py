@@ -126,7 +126,7 @@ def inspect(
 def _inspect_series(run: Path, paths: list[Path], out: Path, fdr: float | None) -> None:
     from anogan import drift
     from anogan.calibration import discoveries
-    from anogan.io import read_series
+    from anogan.io import iter_series
     from anogan.io.results import ResultsWriter
 
     detector = load_detector(run)
@@ -141,19 +141,15 @@ def _inspect_series(run: Path, paths: list[Path], out: Path, fdr: float | None) 
     results: list[SeriesResult] = []
     problems: list[tuple[Path, str]] = []
     with ResultsWriter(out, detector.summary(series=True), fdr) as writer, Bar("scoring series") as bar:
-        for done, path in enumerate(paths, start=1):
-            found, failed = read_series([path])
-            for file, reason in failed:
-                problems.append((file, reason))
-                writer.add_failure(file, reason)
-            for one in found:
-                result = detector.inspect_series(one)
-                result = drift.pause(result) if paused else result
-                writer.add_series(one, result)
-                results.append(result)
-                if result.status != "scored":
-                    problems.append((Path(one.source), result.reason))
-            bar(done, len(paths))
+        for one in iter_series(paths, problems, detector.config.input.window):
+            result = detector.inspect_series(one)
+            result = drift.pause(result) if paused else result
+            writer.add_series(one, result)
+            results.append(result)
+            bar(len(results), len(results))  # how many there are shows only once the last file is read
+        for path, reason in problems:
+            writer.add_failure(path, reason)
+    problems += [(Path(result.source), result.reason) for result in results if result.status != "scored"]
     _print_results([result for result in results if result.status == "scored"])
     if paused:
         typer.echo(f"warning: {paused}", err=True)
