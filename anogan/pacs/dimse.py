@@ -85,7 +85,10 @@ class DimseNode:
             return found
 
     def fetch(self, study: str, folder: Path) -> list[Path]:
-        """C-GET, or else C-MOVE to a receiver of our own at the address of the settings."""
+        """C-GET, or else C-MOVE to a receiver of our own at the address of the settings.
+
+        The node chooses the transfer syntax, and may decompress.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         kept: dict[Path, None] = {}
 
@@ -98,9 +101,7 @@ class DimseNode:
 
         try:
             self._get(study, folder, keep)
-        except Unavailable:
-            raise
-        except ValueError:
+        except ValueError:  # nodes refuse C-GET in many ways
             self._move(study, folder, keep)
         if not kept:
             raise ValueError(f"node {self.name}: has no images of study {study}")

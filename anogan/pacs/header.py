@@ -15,9 +15,11 @@ from pynetdicom.dsutils import split_dataset
 
 from anogan.io.dicom import _pseudonym as pseudonym
 
-# Their logs quote values, and with them perhaps a patient's name; dicomweb_client's also addresses with queries.
+# Their logs and warnings quote values, and with them perhaps a patient's name. Once for all threads, since
+# warnings.catch_warnings in one changes the others.
 for _name in ("pydicom", "pynetdicom", "dicomweb_client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=_name)
 
 MAKER = "anogan"  # Manufacturer or ManufacturerModelName of the objects that this program writes
 _UID = re.compile(r"[0-9.]{1,64}")  # DICOM PS3.5, 9.1; leading zeros are wrong and frequent
@@ -64,10 +66,8 @@ def read_header(path: Path) -> Header:
         It is no DICOM file, or lacks a UID.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ds = dcmread(path, stop_before_pixels=True, specific_tags=[*_TAGS])
-            _, start = split_dataset(path)
+        ds = dcmread(path, stop_before_pixels=True, specific_tags=[*_TAGS])
+        _, start = split_dataset(path)
         uids = [str(ds.get(keyword) or "") for keyword in _TAGS[:4]]
         makers = [str(ds.get(keyword) or "").casefold() for keyword in ("Manufacturer", "ManufacturerModelName")]
         subject = pseudonym(ds)

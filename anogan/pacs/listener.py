@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from anogan.pacs import open_node
 from anogan.pacs.header import Header
-from anogan.pacs.nodes import Node, Unavailable, open_node
+from anogan.pacs.nodes import Node, Unavailable
 from anogan.pacs.queue import Job
 from anogan.pacs.receiver import Receiver
 from anogan.pacs.settings import Retry, Settings

@@ -10,7 +10,6 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from anogan.pacs.header import pseudonym
-from anogan.pacs.settings import Settings
 
 
 class Unavailable(ValueError):
@@ -81,21 +80,3 @@ class Node(Protocol):
 
     def send(self, files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         """Send files: each is yielded once it is stored, with "", or with why it was refused for good."""
-
-
-def open_node(settings: Settings, name: str) -> Node:
-    """Return the node of that name.
-
-    Raises
-    ------
-    ValueError
-        The settings have no such node.
-    """
-    node = settings.node(name)
-    if node.url:
-        from anogan.pacs.web import WebNode
-
-        return WebNode(name, node, settings.tls)
-    from anogan.pacs.dimse import DimseNode
-
-    return DimseNode(name, node, settings)

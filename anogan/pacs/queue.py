@@ -60,7 +60,6 @@ class ResultObject(_Table):
     uid: Mapped[str] = mapped_column(primary_key=True)
     study: Mapped[str] = mapped_column(ForeignKey(Study.uid, ondelete="CASCADE"), index=True)
     series: Mapped[str] = mapped_column(index=True)
-    digest: Mapped[str]
     size: Mapped[int]
     state: Mapped[str] = mapped_column(default="waiting")
 
@@ -185,7 +184,8 @@ class Queue:
     def judged(self, job: Job, results: Collection[Header]) -> bool:
         """Record the results of a job, unless its study has changed meanwhile; tell whether it was recorded.
 
-        Results of before that were not sent are dropped; one that was sent and comes again unchanged stays sent.
+        Results of before that were not sent are dropped; one that was sent and comes again stays sent, for what a UID
+        names does not change (DICOM PS3.5, 9).
         """
         with self._change() as session:
             study = self._of(session, job)
@@ -197,17 +197,8 @@ class Queue:
                 if row.state != "sent" and uid not in after:
                     session.delete(row)
             for uid, header in after.items():
-                if uid not in before or before[uid].digest != header.digest:
-                    session.merge(
-                        ResultObject(
-                            uid=uid,
-                            study=job.study,
-                            series=header.series,
-                            digest=header.digest,
-                            size=header.size,
-                            state="waiting",
-                        )
-                    )
+                if uid not in before:
+                    session.add(ResultObject(uid=uid, study=job.study, series=header.series, size=header.size))
             study.state, study.changed, study.attempts, study.reason = "judged", self.clock(), 0, ""
             return True
 

@@ -92,7 +92,7 @@ class Receiver:
             (evt.EVT_REQUESTED, self._check_caller),
             (evt.EVT_PDU_RECV, self._check_size),
             (evt.EVT_DIMSE_RECV, self._end_of_message),
-            (evt.EVT_CONN_CLOSE, self._end_of_message),
+            (evt.EVT_CONN_CLOSE, self._end_of_connection),
             (evt.EVT_C_STORE, self.store),
         ]
         with receiving_into(self.folder):
@@ -126,6 +126,12 @@ class Receiver:
 
     def _end_of_message(self, event: evt.Event) -> None:
         self._arrived.pop(event.assoc, None)
+
+    def _end_of_connection(self, event: evt.Event) -> None:
+        self._end_of_message(event)
+        unfinished = getattr(event.assoc.dimse.message, "_data_set_path", None)  # pynetdicom would leave it there
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
 
     def store(self, event: evt.Event) -> int:
         path: Path = event.dataset_path

@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from anogan.io.dicom import write_dicom
 from anogan.pacs.listener import Listener
+from anogan.pacs.queue import Queue
 from anogan.pacs.settings import Settings
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -95,10 +98,24 @@ def storescu(port: int, *paths: object, calling: str = "SCANNER", expect: int | 
     return dcmtk("storescu", "-aet", calling, "-aec", "ANOGAN", "+sd", "127.0.0.1", port, *paths, expect=expect)
 
 
+def certificates(folder: Path) -> dict[str, str]:
+    """Make a certificate of 127.0.0.1 that signs itself, with openssl, or skip the test."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl")
+    folder.mkdir()
+    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
+    command = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={folder.name} -keyout {key} -out {certificate}"
+    )
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    return {"certificate": certificate, "key": key, "authorities": certificate}
+
+
 class Orthanc:
     """A real PACS on loopback, with its DICOMweb plug-in; stop() and start() keep what it holds."""
 
-    def __init__(self, folder: Path, our_port: int) -> None:
+    def __init__(self, folder: Path, our_port: int, get: bool = True) -> None:
         self.folder, self.port, self.http = folder, free_port(), free_port()
         self.web = f"http://127.0.0.1:{self.http}/dicom-web"
         configuration = {
@@ -112,9 +129,8 @@ class Orthanc:
             "DicomCheckCalledAet": True,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
-            "DicomAlwaysAllowGet": True,
-            "DicomAlwaysAllowMove": True,
-            "DicomModalities": {"us": ["ANOGAN", "127.0.0.1", our_port]},
+            "DicomAlwaysAllowGet": False,
+            "DicomModalities": {"us": {"AET": "ANOGAN", "Host": "127.0.0.1", "Port": our_port, "AllowGet": get}},
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
             "HttpServerEnabled": True,
         }
@@ -143,13 +159,23 @@ class Orthanc:
             self.process.wait(20)
             self.process = None
 
-    def ask(self, path: str) -> object:
+    def ask(self, path: str) -> Any:
         return requests.get(f"http://127.0.0.1:{self.http}/{path}", timeout=10).json()
 
     def stored(self) -> list[str]:
         """Return the SOP Instance UIDs of all it holds."""
         found = self.ask("instances?expand")
-        return [each["MainDicomTags"]["SOPInstanceUID"] for each in found]  # type: ignore[attr-defined]
+        return [each["MainDicomTags"]["SOPInstanceUID"] for each in found]
+
+    def arrivals(self) -> list[str]:
+        """Return its identifiers of all objects that ever came, each as often as it was new."""
+        changes, since = [], 0
+        while True:
+            page = self.ask(f"changes?limit=1000&since={since}")
+            changes += page["Changes"]
+            if page["Done"]:
+                return [each["ID"] for each in changes if each["ChangeType"] == "NewInstance"]
+            since = page["Last"]
 
     def nodes(self) -> dict[str, dict[str, object]]:
         return {
@@ -206,3 +232,45 @@ def start_listener(chosen: Settings, store: Path) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", code, chosen.model_dump_json(), str(store), str(Path(__file__).parent)]
     )
+
+
+def storm(
+    port: int, studies: list[Path], store: Path, start: Callable[[], subprocess.Popen], seconds: float = 200
+) -> None:
+    """Send each study from one of 8 senders at once, as long as it takes, and have all results sent.
+
+    The listener is killed while studies arrive, and again while results are made.
+    """
+
+    def send_study(folder: Path) -> bool:
+        command = ["storescu", "-aet", "SCANNER", "-aec", "ANOGAN", "+sd", "+r", "127.0.0.1", str(port), str(folder)]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def sender(mine: list[Path]) -> None:
+        for folder in mine:
+            wait_for(partial(send_study, folder), seconds)
+
+    def all_sent() -> bool:
+        return [entry.state for entry in queue.entries()] == ["sent"] * len(studies)
+
+    def come(pattern: str, share: float) -> bool:
+        return len({path.parent.parent for path in store.glob(pattern)}) >= share * len(studies)
+
+    listener = start()
+    threads = [threading.Thread(target=sender, args=(studies[number::8],)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        for pattern in ("studies/*/objects/*", "studies/*/results/*"):
+            wait_for(partial(come, pattern, 0.3), seconds)
+            listener.kill()
+            listener.wait()
+            listener = start()
+        for thread in threads:
+            thread.join(seconds)
+        queue = Queue(store / "queue.db")
+        wait_for(all_sent, seconds)
+        queue.close()
+    finally:
+        listener.kill()
+        listener.wait()

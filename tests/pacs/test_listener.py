@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,15 +15,15 @@ from clinic import (
     settings,
     start_listener,
     storescu,
+    storm,
     uid,
     wait_for,
     write_study,
 )
 from pydicom import dcmread
 
+from anogan.pacs import open_node
 from anogan.pacs.listener import Listener, delay, send
-from anogan.pacs.nodes import open_node
-from anogan.pacs.queue import Queue
 from anogan.pacs.settings import Retry
 
 
@@ -167,46 +165,15 @@ def test_no_study_is_lost_and_none_sent_twice_when_the_listener_is_killed(
     orthanc: Orthanc, our_port: int, tmp_path: Path
 ) -> None:
     """24 studies from 8 senders at once; SIGKILL while they arrive, and again while they are judged and sent."""
-    names = [f"study {number}" for number in range(24)]
-    expected = {write_study(tmp_path / "sent", name, slices=2) for name in names}
-    chosen = settings(our_port, nodes=orthanc.nodes(), results="pacs", quiet=4)
-    listener = start_listener(chosen, tmp_path / "store")
-
-    def send_study(name: str) -> bool:
-        files = sorted((tmp_path / "sent").glob(f"{name}-*"))
-        command = ["storescu", "-aet", "SCANNER", "-aec", "ANOGAN", "127.0.0.1", str(our_port), *files]
-        return subprocess.run(command, capture_output=True).returncode == 0
-
-    def sender(mine: list[str]) -> None:
-        for name in mine:
-            wait_for(partial(send_study, name), 100)
-
     dcmtk("storescu", "--version")
-    threads = [threading.Thread(target=sender, args=(names[number::8],)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    try:
-        store = tmp_path / "store" / "studies"
-        wait_for(lambda: len(list(store.glob("*/objects/*"))) > 10, 60)
-        listener.kill()
-        listener.wait()
-        listener = start_listener(chosen, tmp_path / "store")
-        wait_for(lambda: len(list(store.glob("*/results/*"))) > 5, 60)
-        listener.kill()
-        listener.wait()
-        listener = start_listener(chosen, tmp_path / "store")
-        for thread in threads:
-            thread.join(100)
-        queue = Queue(tmp_path / "store" / "queue.db")
-        wait_for(lambda: [entry.state for entry in queue.entries()] == ["sent"] * 24, 100)
-    finally:
-        listener.kill()
-        listener.wait()
-    found = orthanc.ask("studies?expand")
-    assert {each["MainDicomTags"]["StudyInstanceUID"] for each in found} == expected
-    changes = orthanc.ask("changes?limit=1000")["Changes"]
+    names = [f"study {number}" for number in range(24)]
+    expected = {write_study(tmp_path / "sent" / name, name, slices=2) for name in names}
+    chosen = settings(our_port, nodes=orthanc.nodes(), results="pacs", quiet=4)
+    store = tmp_path / "store"
+    storm(our_port, [tmp_path / "sent" / name for name in names], store, lambda: start_listener(chosen, store))
+    assert {each["MainDicomTags"]["StudyInstanceUID"] for each in orthanc.ask("studies?expand")} == expected
     assert len(orthanc.stored()) == 24
-    assert sum(each["ChangeType"] == "NewInstance" for each in changes) == 24
+    assert len(orthanc.arrivals()) == 24
 
 
 def test_a_study_that_cannot_be_judged_is_not_scored_and_says_why(our_port: int, tmp_path: Path) -> None:
