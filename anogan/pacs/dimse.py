@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,10 +100,11 @@ class DimseNode:
             os.replace(path, target)
             kept[target] = None
 
-        try:
-            self._get(study, folder, keep)
-        except ValueError:  # nodes refuse C-GET in many ways
-            self._move(study, folder, keep)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as arriving:
+            try:
+                self._get(study, Path(arriving), keep)
+            except ValueError:  # nodes refuse C-GET in many ways
+                self._move(study, Path(arriving), keep)
         if not kept:
             raise ValueError(f"node {self.name}: has no images of study {study}")
         return sorted(kept)

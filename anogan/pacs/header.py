@@ -70,7 +70,8 @@ def read_header(path: Path) -> Header:
         _, start = split_dataset(path)
         uids = [str(ds.get(keyword) or "") for keyword in _TAGS[:4]]
         makers = [str(ds.get(keyword) or "").casefold() for keyword in ("Manufacturer", "ManufacturerModelName")]
-        subject = pseudonym(ds)
+        for keyword in ("IssuerOfPatientID", "PatientID"):
+            ds.get(keyword)  # decoded here, where a damaged one is quoted by nobody
     except Exception:  # damaged headers fail in many ways, and pydicom's words may quote them
         raise ValueError(f"{path}: is not a DICOM file, or a damaged one; copy or export it again") from None
     for keyword, uid in zip(_TAGS, uids, strict=False):
@@ -80,7 +81,7 @@ def read_header(path: Path) -> Header:
         file.seek(start)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     sop_class, uid, study, series = uids
-    return Header(uid, sop_class, study, series, subject, digest, path.stat().st_size, MAKER in makers)
+    return Header(uid, sop_class, study, series, pseudonym(ds), digest, path.stat().st_size, MAKER in makers)
 
 
 def transfer_syntax(path: Path) -> str:

@@ -6,13 +6,13 @@ import contextlib
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from anogan.pacs import open_node
 from anogan.pacs.header import Header
 from anogan.pacs.nodes import Node, Unavailable
-from anogan.pacs.queue import Job
+from anogan.pacs.queue import Job, Outgoing
 from anogan.pacs.receiver import Receiver
 from anogan.pacs.settings import Retry, Settings
 from anogan.pacs.store import Store
@@ -24,7 +24,7 @@ log = logging.getLogger("anogan.pacs")
 # follow from the objects that it saw: then a study that is judged twice is in the PACS once.
 Judge = Callable[[Path], list[Path]]
 
-TICK = 0.2  # seconds between two looks at an idle queue
+TICK, PURGE = 0.2, 60.0  # seconds between two looks at an idle queue, and between two at what is old
 
 
 class Listener:
@@ -53,7 +53,7 @@ class Listener:
         Raises
         ------
         ValueError
-            The store is in use, or the address cannot be listened on.
+            The store is in use or cannot be written, or the address cannot be listened on.
         """
         self.store.open()
         stopping = contextlib.ExitStack()
@@ -61,8 +61,17 @@ class Listener:
             stopping.callback(self.store.close)
             stopping.enter_context(Receiver(self.settings, self.store.incoming, self.keep).running())
             log.info("%s listens on %s port %d", self.settings.ae_title, self.settings.host, self.settings.port)
-            jobs = [self._judge_all] if self.node is None else [self._judge_all, self._send_all]
-            threads = [threading.Thread(target=job, args=(stop,), name=job.__name__) for job in jobs]
+            failures: list[Exception] = []
+
+            def work(loop: Callable[[threading.Event], None]) -> None:
+                try:
+                    loop(stop)
+                except Exception as error:  # the queue itself: to receive what nobody judges would hide it
+                    failures.append(error)
+                    stop.set()
+
+            loops = [self._judge_all] if self.node is None else [self._judge_all, self._send_all]
+            threads = [threading.Thread(target=work, args=(loop,)) for loop in loops]
             for thread in threads:
                 thread.start()
             try:
@@ -71,6 +80,11 @@ class Listener:
                 stop.set()  # also when the wait was interrupted
                 for thread in threads:
                     thread.join()
+            if failures:
+                raise ValueError(
+                    f"{self.store.folder}: stopped, the queue cannot be written ({type(failures[0]).__name__}); "
+                    "nothing that was received is lost: free some space and start again"
+                )
 
     def keep(self, path: Path, header: Header) -> None:
         """Take an object in; our own results, which a PACS may forward to everybody, are not for us."""
@@ -78,15 +92,16 @@ class Listener:
             self.store.add(path, header)
 
     def _judge_all(self, stop: threading.Event) -> None:
-        keep = self.settings.limits.keep_days * 86400
+        queue, keep, purge_at = self.store.queue, self.settings.limits.keep_days * 86400, 0.0
         while not stop.is_set():
-            queue = self.store.queue
             queue.close_quiet(self.settings.quiet)
             if (job := queue.take()) is not None:
                 self.judge_one(job)
-                continue
-            self.store.purge(queue.clock() - keep)
-            stop.wait(TICK)
+            else:
+                stop.wait(TICK)
+            if queue.clock() >= purge_at:
+                self.store.purge(queue.clock() - keep)
+                purge_at = queue.clock() + PURGE
 
     def judge_one(self, job: Job) -> None:
         """Have one study judged and record what comes of it."""
@@ -106,6 +121,7 @@ class Listener:
             log.error("study %s: not scored: %s", job.study, reason)
         else:
             log.info("study %s: judged, %d results", job.study, len(files))
+        self.store.leave(job.study)
         if not recorded:
             log.info("study %s: changed meanwhile, to be judged again", job.study)
 
@@ -131,7 +147,7 @@ class Listener:
                 stop.wait(wait)
 
 
-def send(store: Store, node: Node, study: str, outgoing: list) -> None:
+def send(store: Store, node: Node, study: str, outgoing: Sequence[Outgoing]) -> None:
     """Send the results of one study, recording each as the node has stored it.
 
     Raises

@@ -8,9 +8,9 @@ again (`recover`). Every change is one transaction, on disk before the function 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ class Queue:
         """Close the file."""
         self._engine.dispose()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _change(self) -> Iterator[Session]:
         with self._session.begin() as session:
             yield session
@@ -338,10 +338,17 @@ class Queue:
         with self._change() as session:
             return list(session.scalars(select(Study.uid).where(Study.subject == subject)))
 
-    def forget(self, study: str) -> None:
-        """Delete all that is recorded of a study."""
+    def knows(self, study: str) -> bool:
+        """Tell whether anything is recorded of a study."""
         with self._change() as session:
-            session.execute(delete(Study).where(Study.uid == study))
+            return session.get(Study, study) is not None
+
+    def forget(self, studies: Collection[str]) -> None:
+        """Delete all that is recorded of studies, from the file and its log."""
+        with self._change() as session:
+            session.execute(delete(Study).where(Study.uid.in_(studies)))
+        with contextlib.closing(self._engine.raw_connection()) as connection:  # outside a transaction
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _configure(connection: Any, _: Any) -> None:

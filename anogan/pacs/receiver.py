@@ -15,6 +15,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import _STORAGE_CLASSES, Verification  # type: ignore[attr-defined]
+from sqlalchemy.exc import SQLAlchemyError
 
 from anogan.pacs.header import Header, read_header
 from anogan.pacs.settings import TLS, Settings
@@ -145,7 +146,7 @@ class Receiver:
             return OTHER_CLASS
         try:
             self.keep(path, header)
-        except (Full, OSError):
+        except (Full, OSError, SQLAlchemyError):
             return OUT_OF_RESOURCES
         except ValueError:
             return CANNOT_UNDERSTAND

@@ -141,10 +141,14 @@ class Store:
             _sync(target)
             results[header.uid] = header
         recorded = self.queue.judged(job, results.values())
-        shutil.rmtree(self.place(job.study) / "work", ignore_errors=True)
         if recorded:
             self._used += sum(header.size for header in results.values())
         return recorded
+
+    def leave(self, study: str) -> None:
+        """Empty the work folder of a study, or all of it if it was erased meanwhile."""
+        place = self.place(study)
+        shutil.rmtree(place / "work" if self.queue.knows(study) else place, ignore_errors=True)
 
     def result(self, study: str, uid: str) -> Path:
         """Return the file of a result."""
@@ -162,8 +166,9 @@ class Store:
         with self._adding:
             for study in studies:
                 shutil.rmtree(self.place(study), ignore_errors=True)
-                self.queue.forget(study)
-            self._used = self.queue.size()
+            if studies:
+                self.queue.forget(studies)
+            self._used = self.queue.size()  # another process may have erased something, too
         return len(studies)
 
 

@@ -76,11 +76,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 30, every: float = 0.05) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def dcmtk(command: str, *arguments: object, expect: int | None = 0) -> str:
@@ -221,7 +221,7 @@ def listening(chosen: Settings, store: Path, judge: Callable[[Path], list[Path]]
         raise failed[0]
 
 
-def start_listener(chosen: Settings, store: Path) -> subprocess.Popen:
+def start_listener(chosen: Settings, store: Path, said: Any = None) -> subprocess.Popen:
     """Run a listener with the stand-in judge as a process of its own, to be killed; it makes its own session."""
     code = (
         "import sys, threading; sys.path.insert(0, sys.argv[3])\n"
@@ -229,9 +229,8 @@ def start_listener(chosen: Settings, store: Path) -> subprocess.Popen:
         "from anogan.pacs.listener import Listener; from anogan.pacs.settings import Settings\n"
         "Listener(Settings.model_validate_json(sys.argv[1]), Path(sys.argv[2]), judge).run(threading.Event())\n"
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, chosen.model_dump_json(), str(store), str(Path(__file__).parent)]
-    )
+    arguments = [chosen.model_dump_json(), str(store), str(Path(__file__).parent)]
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=said, stderr=said)
 
 
 def storm(
@@ -248,7 +247,7 @@ def storm(
 
     def sender(mine: list[Path]) -> None:
         for folder in mine:
-            wait_for(partial(send_study, folder), seconds)
+            wait_for(partial(send_study, folder), seconds, every=0.5)
 
     def all_sent() -> bool:
         return [entry.state for entry in queue.entries()] == ["sent"] * len(studies)
@@ -262,14 +261,14 @@ def storm(
         thread.start()
     try:
         for pattern in ("studies/*/objects/*", "studies/*/results/*"):
-            wait_for(partial(come, pattern, 0.3), seconds)
+            wait_for(partial(come, pattern, 0.3), seconds, every=0.2)
             listener.kill()
             listener.wait()
             listener = start()
         for thread in threads:
             thread.join(seconds)
         queue = Queue(store / "queue.db")
-        wait_for(all_sent, seconds)
+        wait_for(all_sent, seconds, every=0.5)
         queue.close()
     finally:
         listener.kill()

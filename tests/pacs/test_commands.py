@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import tomli_w
-from clinic import Orthanc, judge, listening, settings, storescu, uid, wait_for, write_study
+from clinic import Orthanc, judge, listening, settings, start_listener, storescu, uid, wait_for, write_study
+from pydicom import dcmread
 
 from anogan import cli
 
@@ -120,6 +122,27 @@ def test_the_log_of_a_listener_names_no_patient(
         wait_for(lambda: [entry.state for entry in listener.store.queue.entries()] == ["sent"])
     assert f"study {uid('one')}: judged, 1 results" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_the_process_of_a_listener_quotes_no_odd_value(our_port: int, tmp_path: Path) -> None:
+    """pydicom warns of values that break the rules, and quotes them."""
+    write_study(tmp_path / "sent", "one", slices=1)
+    (path,) = (tmp_path / "sent").iterdir()
+    ds = dcmread(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ds.PatientID, ds.IssuerOfPatientID = "secret" * 20, "secret" * 20
+        ds.add_new("PatientBirthDate", "DA", "secret day")
+        ds.save_as(path)
+    with (tmp_path / "said").open("wb") as said:
+        listener = start_listener(settings(our_port), tmp_path / "store", said)
+    try:
+        wait_for(lambda: "Error" not in storescu(our_port, path, expect=None), every=0.5)
+        wait_for(lambda: list((tmp_path / "store").glob("studies/*/results/*")))
+    finally:
+        listener.kill()
+        listener.wait()
+    assert "secret" not in (tmp_path / "said").read_text(errors="replace")
 
 
 def test_asking_a_node_does_not_import_torch(toml: Path) -> None:

@@ -21,9 +21,11 @@ from clinic import (
     write_study,
 )
 from pydicom import dcmread
+from sqlalchemy.exc import OperationalError
 
 from anogan.pacs import open_node
 from anogan.pacs.listener import Listener, delay, send
+from anogan.pacs.queue import Queue
 from anogan.pacs.settings import Retry
 
 
@@ -205,6 +207,19 @@ def test_back_off_doubles_up_to_its_limit() -> None:
     for failures, most in ((0, 2), (1, 4), (4, 32), (5, 60), (5000, 60)):
         waits = [delay(retry, failures) for _ in range(200)]
         assert most / 2 <= min(waits) < 0.6 * most < 0.9 * most < max(waits) <= most
+
+
+def test_a_queue_that_cannot_be_written_stops_the_listener(
+    our_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To go on receiving what nobody judges would hide it."""
+
+    def broken(*_: object) -> int:
+        raise OperationalError("UPDATE", {}, Exception("disk I/O error"))
+
+    monkeypatch.setattr(Queue, "close_quiet", broken)
+    with pytest.raises(ValueError, match=r"stopped, the queue cannot be written \(OperationalError\)"):
+        Listener(settings(our_port), tmp_path, judge).run(threading.Event())
 
 
 def test_two_listeners_do_not_share_a_store(our_port: int, tmp_path: Path) -> None:

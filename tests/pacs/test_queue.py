@@ -268,9 +268,23 @@ def test_erasing_a_person_leaves_nothing_of_them(store: Store) -> None:
     assert store.erase(subject) == 1
     assert not store.place(first).exists()
     assert [entry.uid for entry in store.queue.entries()] == [second]
-    store.queue.close()
     assert first.encode() not in b"".join(path.read_bytes() for path in store.folder.glob("queue.db*"))
     assert store.erase(subject) == 0
+
+
+def test_a_study_erased_while_it_is_judged_does_not_come_back(store: Store) -> None:
+    study = arrive(store, "one")
+    store.queue.close_quiet(0)
+    job = store.queue.take()
+    assert job is not None
+    store.work(study)
+    results = judge(store.place(study) / "objects")
+    kept = [path.rename(store.folder / path.name) for path in results]
+    (entry,) = store.queue.entries()
+    store.erase(entry.subject)
+    assert not store.judged(job, kept)
+    store.leave(study)
+    assert not store.place(study).exists()
 
 
 def test_purging_makes_room(tmp_path: Path) -> None:
