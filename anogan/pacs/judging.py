@@ -15,7 +15,7 @@ def judge_with(detector: Detector) -> Judge:
 
     What the study cannot be scored for is its ValueError: no series was scored, and why.
     """
-    summary = detector.summary()
+    summary = detector.summary(series=True)  # type: ignore[call-arg]
 
     def judge(study: Path) -> list[Path]:
         found, problems = read_series([study])

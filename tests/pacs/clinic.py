@@ -76,6 +76,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 30, every: float = 0.05) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -207,9 +213,7 @@ def listening(chosen: Settings, store: Path, judge: Callable[[Path], list[Path]]
     def ready() -> bool:
         if failed:
             raise failed[0]
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", chosen.port), 1):
-            return True
-        return False
+        return answers(chosen.port)
 
     try:
         wait_for(ready)

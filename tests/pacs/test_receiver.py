@@ -16,7 +16,9 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
+from anogan.pacs import open_node
 from anogan.pacs.listener import Listener
+from anogan.pacs.nodes import Unavailable
 from anogan.pacs.receiver import decodable, image_classes
 
 
@@ -182,3 +184,7 @@ def test_tls_wants_certificates_of_both_sides(our_port: int, mr: Path, tmp_path:
             expect=1,
         )
         dcmtk(*secure, "+cf", ours["authorities"], "127.0.0.1", our_port, mr)  # it still serves
+        node = {"ae_title": "ANOGAN", "port": our_port, "tls": True}
+        open_node(settings(our_port, ae_title="SCANNER", tls=ours, nodes={"us": node}), "us").echo()
+        with pytest.raises(Unavailable):
+            open_node(settings(our_port, ae_title="SCANNER", tls=stranger, nodes={"us": node}), "us").echo()
