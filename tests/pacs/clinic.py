@@ -129,6 +129,7 @@ class Orthanc:
             "StorageDirectory": str(folder / "storage"),
             "IndexDirectory": str(folder / "storage"),
             "Plugins": [str(PLUGIN)],
+            "LuaScripts": [str(folder / "arrivals.lua")],
             "HttpPort": self.http,
             "DicomPort": self.port,
             "DicomAet": "ORTHANC",
@@ -141,6 +142,15 @@ class Orthanc:
             "HttpServerEnabled": True,
         }
         folder.mkdir(parents=True)
+        # Its own lists do not tell that an object came again.
+        (folder / "arrivals.lua").write_text(
+            "function ReceivedInstanceFilter(dicom, origin, info)\n"
+            f"  local file = io.open('{folder / 'arrivals'}', 'a')\n"
+            "  file:write(dicom['SOPInstanceUID'] .. '\\n')\n"
+            "  file:close()\n"
+            "  return true\n"
+            "end\n"
+        )
         (folder / "orthanc.json").write_text(json.dumps(configuration))
         self.process: subprocess.Popen | None = None
 
@@ -174,14 +184,9 @@ class Orthanc:
         return [each["MainDicomTags"]["SOPInstanceUID"] for each in found]
 
     def arrivals(self) -> list[str]:
-        """Return its identifiers of all objects that ever came, each as often as it was new."""
-        changes, since = [], 0
-        while True:
-            page = self.ask(f"changes?limit=1000&since={since}")
-            changes += page["Changes"]
-            if page["Done"]:
-                return [each["ID"] for each in changes if each["ChangeType"] == "NewInstance"]
-            since = page["Last"]
+        """Return the SOP Instance UIDs of all objects that ever came, one as often as it came."""
+        path = self.folder / "arrivals"
+        return path.read_text().split() if path.exists() else []
 
     def nodes(self) -> dict[str, dict[str, object]]:
         return {

@@ -56,7 +56,7 @@ def test_round_trip(node: str, orthanc: Orthanc, our_port: int, tmp_path: Path) 
     for way in ("pacs", "web"):
         (again,) = open_node(chosen, way).fetch(study, tmp_path / way)
         assert dcmread(again) == dcmread(result)
-    assert orthanc.stored() == [dcmread(result).SOPInstanceUID]
+    assert orthanc.stored() == orthanc.arrivals() == [dcmread(result).SOPInstanceUID]
 
 
 def test_duplicates_are_scored_once_and_a_late_object_again(orthanc: Orthanc, our_port: int, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_duplicates_are_scored_once_and_a_late_object_again(orthanc: Orthanc, ou
         storescu(our_port, tmp_path / "all")  # one of the three is new
         wait_for(lambda: len(calls) == 2 and states(listener) == ["sent"])
         assert calls == [2, 3]
-        assert len(orthanc.stored()) == 2
+        assert len(orthanc.stored()) == len(orthanc.arrivals()) == 2
         assert len({each["MainDicomTags"]["StudyInstanceUID"] for each in orthanc.ask("studies?expand")}) == 1
 
 
@@ -131,7 +131,7 @@ def test_a_pacs_that_is_down_gets_everything_later(orthanc: Orthanc, our_port: i
         }
         orthanc.start()
         wait_for(lambda: states(listener) == ["sent", "sent"])
-    assert len(orthanc.stored()) == 2
+    assert len(orthanc.stored()) == len(orthanc.arrivals()) == 2
 
 
 @pytest.mark.parametrize("way", ["pacs", "web"])
@@ -158,6 +158,7 @@ def test_killed_between_stored_there_and_recorded_here(
 
     send(store, Silent(), *again)  # type: ignore[arg-type]
     assert states(listener) == ["sent"]
+    assert len(orthanc.arrivals()) == 1
     assert not node.holds(again[0], again[1][0].series, uid("another"))
     store.close()
 

@@ -97,6 +97,7 @@ def test_what_was_sent_is_found_by_a_foreign_client(way: str, orthanc: Orthanc, 
     said = dcmtk("findscu", "-S", "-aet", "ANOGAN", "-aec", "ORTHANC", *keys, "127.0.0.1", orthanc.port)
     assert all(uid(f"one {number}") in said for number in range(2))
     assert len(orthanc.stored()) == 2
+    assert len(orthanc.arrivals()) == 4  # which shows that arrivals are counted
 
 
 @pytest.mark.parametrize("way", WAYS)
