@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import io
 import logging
 import os
@@ -18,6 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRI
 
 from anogan.io.atomic import write_bytes
 from anogan.io.pixels import Refused, check_size, not_finite, unit_range
+from anogan.io.pseudonym import pseudonym
 from anogan.scan import Scan
 
 # Its log and its warnings quote values, and with them perhaps a patient's name.
@@ -62,7 +62,9 @@ def read_dicom_subject(path: str | os.PathLike[str]) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _pseudonym(_read_header(path))
+            return pseudonym(_read_header(path))
+    except Refused:  # there is no key
+        raise
     except Exception:  # whoever reads the pixels will say what is wrong
         return ""
 
@@ -224,7 +226,7 @@ def _scan_of(ds: Dataset, stored: np.ndarray, name: str) -> Scan:
     return Scan(
         pixels.clip(0, 1).astype(np.float32),
         name,
-        subject=_pseudonym(ds),
+        subject=pseudonym(ds),
         spacing=_spacing(ds),
         format="DICOM",
         modality=str(ds.get("Modality") or ""),
@@ -284,20 +286,6 @@ def _padding(ds: Dataset, stored: np.ndarray) -> np.ndarray:
         return np.zeros(stored.shape, bool)
     other = limit if isinstance(limit, int) else value
     return (stored >= min(value, other)) & (stored <= max(value, other))
-
-
-def _pseudonym(ds: Dataset) -> str:
-    """Return 12 hex digits that stand for the person, or "".
-
-    A patient number can be guessed and hashed; with a secret in $ANOGAN_PSEUDONYM_KEY the pseudonyms cannot be.
-    """
-    identity = [str(ds.get(keyword) or "").strip() for keyword in ("IssuerOfPatientID", "PatientID")]
-    if not identity[1]:
-        identity = ["study", str(ds.get("StudyInstanceUID") or "")]
-    if not identity[1]:
-        return ""
-    key = os.environ.get("ANOGAN_PSEUDONYM_KEY", "").encode()
-    return hmac.new(key, "\n".join(identity).encode(), hashlib.sha256).hexdigest()[:12]
 
 
 def _spacing(ds: Dataset) -> tuple[float, float] | None:
