@@ -14,10 +14,9 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import platformdirs
 
@@ -25,6 +24,12 @@ from anogan.io.pixels import Refused
 
 _VARIABLE = "ANOGAN_PSEUDONYM_KEY"
 _LEAST = 16  # characters: a shorter secret can be guessed, too
+
+
+class Header(Protocol):
+    """What a DICOM data set and a dictionary of its keywords have in common."""
+
+    def get(self, keyword: str, /) -> Any: ...
 
 
 def key_file() -> Path:
@@ -54,7 +59,7 @@ def person_hash(subject: str) -> str:
     return keyed_hash("person", subject)[:16]
 
 
-def pseudonym(ds: Mapping[str, Any]) -> str:
+def pseudonym(ds: Header) -> str:
     """Return 12 hex digits that stand for the person of a DICOM data set, or "".
 
     A patient's number counts together with its issuer; without a number the study stands for the person.
