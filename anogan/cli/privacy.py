@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anogan.cli.app import app, finish
+from anogan.cli.app import Run, app, finish
 from anogan.console import Bar
 
 
@@ -42,3 +42,44 @@ def deidentify(
     typer.echo(f"{report['files']} files of {report['subjects']} subjects are in {out}; {REPORT} tells what was done")
     typer.echo("pixels are as they were; a head that was scanned in thin slices still shows its face")
     finish(problems, "not de-identified")
+
+
+@app.command()
+def erase(
+    run: Run,
+    subject: Annotated[
+        str, typer.Argument(help="The person, as lists of results show him or her.", show_default=False)
+    ] = "",
+    file: Annotated[
+        Path | None, typer.Option(help="Instead of SUBJECT: a DICOM file of the person.", show_default=False)
+    ] = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder with results outside of RUN. Repeat for more.", show_default=False),
+    ] = None,
+) -> None:
+    """Erase one person from a run: results, drift monitor, healthy bank, pictures of the training.
+
+    Networks and thresholds are made of many people's images at once and cannot forget one; the command says so.
+    """
+    if bool(subject) == (file is not None):
+        raise typer.BadParameter("give SUBJECT or --file, one of them", param_hint="'SUBJECT'")
+    from anogan.io import read_subject
+
+    if file is not None and not (subject := read_subject(file)):
+        raise ValueError(f"{file}: names no person; give the SUBJECT as lists of results show it")
+    if not (run / "detector.json").is_file():
+        raise ValueError(f"{run}: not a run folder of anogan (it has no detector.json)")
+    if missing := [folder for folder in results or [] if not folder.is_dir()]:
+        raise ValueError(f"{missing[0]}: there is no such folder")
+    from anogan import erasure
+
+    found = erasure.erase(run, subject, results or ())  # a queue of studies forgets here, too: Store.erase(subject)
+    for sentence in found.done:
+        typer.echo(f"erased: {sentence}")
+    if not found.done and not found.problems:
+        raise ValueError(
+            f"{run}: keeps nothing that is known to be of this person; give the SUBJECT as lists of results show it"
+        )
+    typer.echo(f"not erased: {erasure.AGGREGATES}")
+    finish(found.problems, "not erased")
