@@ -22,6 +22,7 @@ from scipy.stats import binomtest, kendalltau, rankdata
 from anogan import checkpoint
 from anogan.detector import Detector
 from anogan.io import read_scan
+from anogan.io.pixels import WindowChoice
 from anogan.io.results import case_id
 from anogan.local_fakes import UNSEEN, local_fakes
 from anogan.metrics import Estimate, binomial
@@ -209,19 +210,22 @@ def compare(
     Raises
     ------
     ValueError
-        A detector is not calibrated, or fewer than 20 images could be scored by both.
+        A detector is not calibrated, they differ in `input.window`, or fewer than 20 images could be scored by both.
     """
     points = []
     for name, detector in (("A", first), ("B", second)):
         if detector.calibration is None:
             raise ValueError(f"compare: run {name} is not calibrated; run `anogan calibrate` on it first")
         points.append(detector.calibration)
+    window = first.config.input.window
+    if window != second.config.input.window:
+        raise ValueError("compare: the two runs differ in input.window; compare runs that see the same pixels")
     rows: list[dict[str, Any]] = []
     not_scored: list[dict[str, str]] = []
     images: list[np.ndarray] = []
     # Images on one grid can be faked once, the same for both.
     plantable = first.config.input == second.config.input
-    for scans in _batches(files, not_scored):
+    for scans in _batches(files, window, not_scored):
         found = zip(scans, first.inspect_many(scans, BATCH), second.inspect_many(scans, BATCH), strict=True)
         for scan, a, b in found:
             if reason := next((result.reason for result in (a, b) if result.status != "scored"), ""):
@@ -265,11 +269,13 @@ def compare(
     )
 
 
-def _batches(files: Sequence[str | os.PathLike[str]], not_scored: list[dict[str, str]]) -> Iterator[list[Scan]]:
+def _batches(
+    files: Sequence[str | os.PathLike[str]], window: WindowChoice, not_scored: list[dict[str, str]]
+) -> Iterator[list[Scan]]:
     scans: list[Scan] = []
     for path in files:
         try:
-            scans.append(read_scan(path))
+            scans.append(read_scan(path, window))
         except (ValueError, OSError) as error:
             not_scored.append({"file": os.fspath(path), "reason": str(error)})
         if len(scans) == BATCH:

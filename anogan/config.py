@@ -39,6 +39,23 @@ class InputConfig(_Section):
         " 0.75, so that a bright lesion of up to a twentieth of the image neither sets the scale nor is clipped",
     )
 
+    window: str | tuple[float, float] = Field(
+        "first",
+        description="which window makes gray DICOM values black and white: first, the name of one in the header"
+        " (WindowCenterWidthExplanation), or [center, width] in the values' own units, such as Hounsfield's",
+    )
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _is_window(cls, window: object) -> object:
+        if isinstance(window, str) and window.strip():
+            return window.strip()
+        if isinstance(window, list | tuple) and len(window) == 2 and all(type(end) in (int, float) for end in window):
+            center, width = float(window[0]), float(window[1])
+            if abs(center) < 1e12 and 0 < width < 1e12:
+                return center, width
+        raise ValueError("must be first, the name of a window, or [center, width] with a width above 0")
+
     @field_validator("size")
     @classmethod
     def _divides(cls, size: int) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from anogan import io, transforms
 from anogan.config import Config, InputConfig
+from anogan.io.pixels import WindowChoice
 from anogan.listing import Entry, read_listing
 from anogan.scan import Scan
 
@@ -46,10 +47,14 @@ def draw_subjects(subjects: Sequence[str], fraction: float, seed: int) -> np.nda
 
 @dataclass(frozen=True)
 class ScanSet(Sequence[Item]):
-    """Images that belong together. Nothing is read before it is asked for."""
+    """Images that belong together. Nothing is read before it is asked for.
+
+    `window` shows gray DICOM images: "first", the name of one in their headers, or (center, width).
+    """
 
     name: str
     items: tuple[Item, ...]
+    window: WindowChoice = "first"
 
     def __len__(self) -> int:
         return len(self.items)
@@ -59,7 +64,7 @@ class ScanSet(Sequence[Item]):
     @overload
     def __getitem__(self, index: slice) -> ScanSet: ...
     def __getitem__(self, index: int | slice) -> Item | ScanSet:
-        return ScanSet(self.name, self.items[index]) if isinstance(index, slice) else self.items[index]
+        return dataclasses.replace(self, items=self.items[index]) if isinstance(index, slice) else self.items[index]
 
     @property
     def labels(self) -> np.ndarray:
@@ -74,7 +79,7 @@ class ScanSet(Sequence[Item]):
     def read(self, index: int) -> Scan:
         """Read one image; its subject and group are the set's. Raises ValueError as `read_scan` does."""
         item = self.items[index]
-        return dataclasses.replace(io.read_scan(item.path), subject=item.subject, group=item.group)
+        return dataclasses.replace(io.read_scan(item.path, self.window), subject=item.subject, group=item.group)
 
     def read_mask(self, index: int) -> np.ndarray | None:
         """Read where one image is abnormal: (H, W) bool, or None when nobody has drawn it."""
@@ -88,7 +93,7 @@ class ScanSet(Sequence[Item]):
 
     def subset(self, indices: Iterable[int]) -> ScanSet:
         """Return the images at these places, in this order."""
-        return ScanSet(self.name, tuple(self.items[index] for index in indices))
+        return dataclasses.replace(self, items=tuple(self.items[index] for index in indices))
 
     def split_by_subject(self, fraction: float, seed: int) -> tuple[ScanSet, ScanSet]:
         """Split into (rest, part): `part` has this share of the subjects, each has at least one, both keep the order.
@@ -194,14 +199,15 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
             f"{path}: {len(parts['train'])} healthy images are left to train on, at least {LEAST_TRAIN} are needed; "
             f"add more"
         )
-    return Splits(**{name: ScanSet(f"{path} ({name})", tuple(items)) for name, items in parts.items()})
+    window = config.input.window
+    return Splits(**{name: ScanSet(f"{path} ({name})", tuple(items), window) for name, items in parts.items()})
 
 
-def open_healthy(path: str | os.PathLike[str], group: str = "") -> ScanSet:
+def open_healthy(path: str | os.PathLike[str], group: str = "", window: WindowChoice = "first") -> ScanSet:
     """Open a folder or a manifest as one set of healthy images, as another site brings them to calibrate on.
 
-    The layout is that of `open_dataset`. Where splits are given, only the calibration split is taken; else all healthy
-    images, but those of whoever has an abnormal one.
+    The layout is that of `open_dataset`, and `window` the profile's `input.window`. Where splits are given, only the
+    calibration split is taken; else all healthy images, but those of whoever has an abnormal one.
 
     Raises
     ------
@@ -218,7 +224,7 @@ def open_healthy(path: str | os.PathLike[str], group: str = "") -> ScanSet:
         items = [item for item in everyone if item.subject not in patients]
     if not items:
         raise ValueError(f"{path}: holds no healthy images to calibrate on; add some, or mark the calibration split")
-    return ScanSet(f"{path} (healthy)", tuple(items))
+    return ScanSet(f"{path} (healthy)", tuple(items), window)
 
 
 def _item(entry: Entry, subject: str) -> Item:

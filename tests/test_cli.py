@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from anogan import cli
 from anogan.cli.app import sentence
 from anogan.cli.data import synth
+from anogan.io.dicom import write_dicom
 
 HEAVY = ("torch", "numpy", "cv2", "pydicom", "scipy", "sklearn", "streamlit")
 
@@ -165,6 +167,31 @@ def test_info_shows_what_the_reader_sees_and_goes_on_past_a_bad_file(anogan, tin
     assert "bad.dcm" in result.err
     assert result.err.endswith("anogan: 1 file could not be read")
     assert anogan("info", tmp_path / "good.png").code == 0
+
+
+def test_info_tells_what_a_series_is(anogan, tmp_path: Path) -> None:
+    for k in range(3):
+        write_dicom(
+            tmp_path / "t1" / f"{k}.dcm",
+            np.full((4, 5), k, np.uint16),
+            spacing=(0.5, 0.75),
+            position=(2.5 * k, 0, 0),
+            orientation=(0, 1, 0, 0, 0, -1),
+            uids=("2.25.1", "2.25.2", f"2.25.3{k}"),
+            window=(1, 2),
+        )
+    lines = anogan("info", tmp_path / "t1").out.splitlines()
+    told = dict([part.strip() for part in line.strip("│").split("│")] for line in lines if line.count("│") == 3)
+    assert told["slices"] == "3"
+    assert told["size"] == "4 x 5 pixels, gray"
+    assert told["spacing"] == "0.5 x 0.75 mm (row, column)"
+    assert told["step"] == "2.5 mm from slice to slice"
+    assert told["orientation"] == "sagittal"
+    assert told["position"] == "-5 to 0 mm"
+    assert told["series"] == "2.25.2"
+    assert told["body part"] == "HEAD"
+    assert told["window"] == "center 1, width 2, LINEAR"
+    assert told["burned-in text"] == "no, says the header"
 
 
 def test_inspect_writes_results_and_never_calls_a_bad_file_normal(

@@ -113,3 +113,7 @@ def test_what_is_refused(tiny_detector: Detector, tiny_folder: Path) -> None:
         compare(tiny_detector, dataclasses.replace(tiny_detector, calibration=None), files)
     with pytest.raises(ValueError, match="19 images were scored by both, at least 20 are needed"):
         compare(tiny_detector, tiny_detector, files[:19])
+    config = tiny_detector.config
+    other = config.model_copy(update={"input": config.input.model_copy(update={"window": (40.0, 400.0)})})
+    with pytest.raises(ValueError, match=r"the two runs differ in input\.window"):
+        compare(tiny_detector, dataclasses.replace(tiny_detector, config=other), files)

@@ -1,5 +1,6 @@
 """Settings: profiles in, checked, overridden, and written out unchanged."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,20 @@ def test_overrides_are_read_as_toml_values() -> None:
     assert config.augmentation.rotate is True
     assert config.description == "mine"
     assert config.input.intensity == "percentile"  # bare text is taken as text
+
+
+def test_a_window_is_named_or_a_center_and_a_width() -> None:
+    assert load_config("tiny").input.window == "first"
+    assert load_config("tiny", ["input.window=lung"]).input.window == "lung"
+    config = load_config("tiny", ["input.window=[40, 400]"])
+    assert config.input.window == (40, 400)
+    assert Config.model_validate(tomllib.loads(config.to_toml())) == config
+
+
+@pytest.mark.parametrize("window", ["[40, 0]", "[40]", "[40, inf]", "5", '""', '["a", 3]', "true"])
+def test_what_is_no_window(window: str) -> None:
+    with pytest.raises(ValueError, match=r"input\.window: must be first, the name of a window, or \[center, width\]"):
+        load_config("tiny", [f"input.window={window}"])
 
 
 def test_the_last_override_wins() -> None:

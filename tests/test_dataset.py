@@ -106,6 +106,18 @@ def test_dicom_files_of_one_person_stay_together(tmp_path: Path) -> None:
     assert "person" not in "".join(splits.train.subjects)
 
 
+def test_the_window_of_the_profile_shows_every_image(tmp_path: Path) -> None:
+    for person in range(25):
+        path = tmp_path / "healthy" / f"{person}.dcm"
+        write_dicom(path, np.array([[0, 50, 100, 4000]], np.uint16), patient_id=f"P{person}", window=(2000, 4001))
+    config = Config(input=InputConfig(size=32, window=(50.5, 101)))
+    splits = open_dataset(tmp_path, config)
+    rest, _ = splits.train.split_by_subject(0.5, 0)
+    for part in (rest, splits.calibration[:1], splits.test, open_healthy(tmp_path, window=config.input.window)):
+        np.testing.assert_allclose(part.read(0).pixels, [[0, 0.5, 1, 1]], atol=1e-6)
+    assert open_healthy(tmp_path).read(0).pixels[0, 1] == pytest.approx(50 / 4000, abs=1e-3)
+
+
 def test_masks_are_found_by_place_and_name(tmp_path: Path) -> None:
     images(tmp_path / "healthy", range(20))
     images(tmp_path / "abnormal", ["p1/100", "101"])

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import app, finish, sentence
+from anogan.cli.app import app, finish
 from anogan.console import Bar
 
 if TYPE_CHECKING:
-    from anogan.scan import Scan
+    from anogan.series import Series
 
 
 @app.command()
@@ -35,37 +35,55 @@ def synth(
 
 
 @app.command()
-def info(files: Annotated[list[Path], typer.Argument(help="Images of any kind.", show_default=False)]) -> None:
-    """Show what the reader sees in each file."""
+def info(
+    files: Annotated[list[Path], typer.Argument(help="Images of any kind, or folders.", show_default=False)],
+) -> None:
+    """Show what the reader sees in each file, and in each series of DICOM or NIfTI slices."""
     from rich.console import Console
     from rich.table import Table
 
-    from anogan.io import find_images, read_scan
+    from anogan.io import iter_series
 
     problems: list[tuple[Path, str]] = []
-    for path in find_images(files):
-        try:
-            scan = read_scan(path)
-        except (ValueError, OSError) as error:
-            problems.append((path, sentence(error)))
-            continue
-        table = Table(title=str(path), title_justify="left", show_header=False)
-        for name, value in _facts(scan):
+    for series in iter_series(files, problems):
+        table = Table(title=series.source, title_justify="left", show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in _facts(series):
             table.add_row(name, value)
         Console().print(table)
     finish(problems, "could not be read")
 
 
-def _facts(scan: Scan) -> Iterator[tuple[str, str]]:
+def _facts(series: Series) -> Iterator[tuple[str, str]]:
+    from anogan.io.places import orientation
+
+    scan, scans = series.scans[0], series.scans
     height, width = scan.pixels.shape[:2]
     yield "format", scan.format
+    if len(scans) > 1:
+        yield "slices", str(len(scans))
     yield "size", f"{height} x {width} pixels, {'gray' if scan.pixels.ndim == 2 else 'color'}"
-    yield "range", f"{scan.pixels.min():.3f} to {scan.pixels.max():.3f} of [0, 1]"
-    for name, text in (("modality", scan.modality), ("subject", scan.subject), ("series", scan.series_uid)):
+    low, high = min(scan.pixels.min() for scan in scans), max(scan.pixels.max() for scan in scans)
+    yield "range", f"{low:.3f} to {high:.3f} of [0, 1]"
+    named = ("modality", scan.modality), ("body part", scan.body_part), ("view", scan.view), ("subject", scan.subject)
+    for name, text in (*named, ("study", scan.study_uid), ("series", scan.series_uid)):
         if text:
             yield name, text
     if scan.spacing:
         yield "spacing", f"{scan.spacing[0]:g} x {scan.spacing[1]:g} mm (row, column)"
-    if scan.position is not None:
-        yield "position", f"{scan.position:g} mm"
+    if series.step is not None:
+        yield "step", f"{series.step:g} mm from slice to slice"
+    if scan.geometry is not None:
+        yield "orientation", orientation(scan.geometry)
+    places = [scan.position for scan in scans if scan.position is not None]
+    if places:
+        yield "position", f"{places[0]:g} mm" if len(scans) == 1 else f"{places[0]:g} to {places[-1]:g} mm"
+    clipped = [scan.clipped for scan in scans if scan.clipped is not None]
+    if clipped:
+        yield "clipped", f"{sum(clipped) / len(clipped):.1%} of the pixels are black or white by the window"
+    if scan.burned_in is not None:
+        yield "burned-in text", "yes, says the header" if scan.burned_in else "no, says the header"
     yield from scan.details.items()
+    for note in series.notes:
+        yield "note", note

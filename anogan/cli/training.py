@@ -125,7 +125,11 @@ def calibrate(
     from anogan.dataset import open_dataset, open_healthy
 
     other_site = out is not None
-    scans = open_healthy(data, group) if other_site else open_dataset(data, detector.config, group=group).calibration
+    config = detector.config
+    if other_site:
+        scans = open_healthy(data, group, config.input.window)
+    else:
+        scans = open_dataset(data, config, group=group).calibration
     with Bar("scoring healthy images") as bar:
         bar(0, len(scans))
         calibrated = detector.calibrate(scans, false_alarm_rate, confidence=confidence, group=group)

@@ -72,7 +72,7 @@ def inspect(
         def scans() -> Iterator[Scan]:
             for path in files:
                 try:
-                    scan = dataclasses.replace(read_scan(path), group=group)
+                    scan = dataclasses.replace(read_scan(path, detector.config.input.window), group=group)
                 except (ValueError, OSError) as error:
                     problems.append((path, sentence(error)))
                     writer.add_failure(path, sentence(error))

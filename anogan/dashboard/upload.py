@@ -14,6 +14,7 @@ from anogan import drift
 from anogan.dashboard import case_view, widgets
 from anogan.dashboard.widgets import plain
 from anogan.io import read_scan
+from anogan.io.pixels import WindowChoice
 
 if TYPE_CHECKING:
     from anogan.detector import Detector
@@ -68,10 +69,10 @@ def judge(run: Path, name: str, content: bytes) -> dict[str, Any]:
     """Read a file's bytes, inspect them, and return {case, maps, summary}; raise ValueError in the file's own name."""
     place = st.empty()
     try:
-        with place.status("Reading the file") as status:
-            scan = scan_of(name, content)
-            status.update(label="Loading the detector")
+        with place.status("Loading the detector") as status:
             detector = load_detector(str(run), file_hash(run))
+            status.update(label="Reading the file")
+            scan = scan_of(name, content, detector.config.input.window)
             status.update(label="Looking for what is unusual")
             result = detector.inspect(scan)
             if drift.warning(run):
@@ -82,14 +83,14 @@ def judge(run: Path, name: str, content: bytes) -> dict[str, Any]:
     return {"case": case, "maps": maps, "summary": detector.summary()}
 
 
-def scan_of(name: str, content: bytes) -> Scan:
+def scan_of(name: str, content: bytes, window: WindowChoice = "first") -> Scan:
     """Read a scan from bytes by way of a file that is removed at once; errors name the file as the user knows it."""
     name = PurePath(name).name.replace("\0", "").lstrip(".")[-120:] or "upload"
     with tempfile.TemporaryDirectory(prefix="anogan-") as folder:
         path = Path(folder) / name
         path.write_bytes(content)
         try:
-            return read_scan(path)
+            return read_scan(path, window)
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), name)) from None
 

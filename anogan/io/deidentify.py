@@ -132,9 +132,9 @@ def deidentified(
     subject = pseudonym(ds)
     try:
         _bare_pixels(ds)
-    except (Refused, MemoryError):
+    except (Refused, MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception:
+    except BaseException:  # the RLE decoder is written in Rust, and its panic is no Exception
         raise Refused("its pixels cannot be decoded; copy or export it again") from None
     clean(ds, subject, shift_dates, {} if tally is None else tally)
     if not ds.get("SOPInstanceUID") or not ds.get("SOPClassUID"):

@@ -1,15 +1,107 @@
-"""What all readers agree on: how large an image may be, and how values of no known range are shown."""
+"""What all readers agree on: how large an image may be, and which of its values become black and white."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 MAX_PIXELS = 64_000_000
 """Images with more pixels are refused before they are decoded."""
+MAX_VOLUME = 400_000_000
+"""So are files and series with more pixels in all their frames: 1500 slices of 512 x 512, 1.6 GB of float32."""
+
+WindowChoice = str | tuple[float, float]
+"""Which window shows a gray image: "first", the name of one in its header, or (center, width)."""
 
 
 class Refused(ValueError):
     """A sentence for the user, told apart from a decoder's own ValueError."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which values become black and white (DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3).
+
+    Attributes
+    ----------
+    center, width
+        In units of the values. The width is above 0, and at least 1 for "LINEAR".
+    function
+        "LINEAR", "LINEAR_EXACT" or "SIGMOID".
+    made_up
+        Where it comes from, in words, if no header and no profile gave it.
+    """
+
+    center: float
+    width: float
+    function: str = "LINEAR"
+    made_up: str = field(default="", compare=False)
+
+    @property
+    def words(self) -> str:
+        """The window for people."""
+        return self.made_up or f"center {self.center:g}, width {self.width:g}, {self.function}"
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Return the values in [0, 1], float64."""
+        values = values.astype(np.float64)
+        if self.function == "SIGMOID":
+            return 1 / (1 + np.exp((-4 * (values - self.center) / self.width).clip(-50, 50)))
+        low, high = self._edges()
+        if high <= low:  # LINEAR of width 1 is a threshold
+            return (values > low).astype(np.float64)
+        return ((values - low) / (high - low)).clip(0, 1)
+
+    def clips(self, values: np.ndarray) -> np.ndarray:
+        """Return which values lie beyond black or white, bool; a sigmoid has no end."""
+        if self.function == "SIGMOID":
+            return np.zeros(values.shape, bool)
+        low, high = self._edges()
+        return (values < low) | (values > high)
+
+    def _edges(self) -> tuple[float, float]:
+        """Return the values that become 0 and 1."""
+        if self.function == "LINEAR_EXACT":
+            return self.center - self.width / 2, self.center + self.width / 2
+        return self.center - 0.5 - (self.width - 1) / 2, self.center - 0.5 + (self.width - 1) / 2
+
+
+def full_range(low: float, high: float, words: str) -> Window:
+    """Return the window in which `low` is black and `high` is white; where they are one, all is black."""
+    width = high - low or 1.0
+    return Window(low + width / 2, width, "LINEAR_EXACT", words)
+
+
+def stretch(images: Iterable[np.ndarray], name: str) -> Window:
+    """Return one window for images of no known range, so that they can be compared.
+
+    Parameters
+    ----------
+    images
+        Arrays of any number type, without their padding. Floats in [0, 1] keep their values, all others are stretched
+        from the minimum to the maximum of all images.
+    name
+        The file, for the error.
+    """
+    low, high, kind = np.inf, -np.inf, ""
+    for values in images:
+        if values.size:
+            low, high, kind = min(low, float(values.min())), max(high, float(values.max())), values.dtype.kind
+            if not (np.isfinite(low) and np.isfinite(high)):
+                raise not_finite(name)
+    if not kind:  # all is padding
+        return full_range(0, 1, "none")
+    if kind == "f" and 0 <= low <= high <= 1:
+        return full_range(0, 1, "none")
+    return full_range(low, high, f"minimum to maximum ({low:g} to {high:g})")
+
+
+def unit_range(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
+    """Bring one image of no known range to [0, 1], see `stretch`: float32 pixels, and in words what was done."""
+    window = stretch([values], name)
+    return window.apply(values).astype(np.float32), window.words
 
 
 def too_large(name: str, size: str = "too many") -> Refused:
@@ -19,32 +111,22 @@ def too_large(name: str, size: str = "too many") -> Refused:
     )
 
 
-def check_size(name: str, height: int, width: int) -> None:
-    """Refuse an image by the size in its header."""
+def check_size(name: str, height: int, width: int, frames: int = 1) -> None:
+    """Refuse an image or a volume by the size in its header."""
     if height * width > MAX_PIXELS:
         raise too_large(name, f"{height} x {width}")
+    if height * width * frames > MAX_VOLUME:
+        raise Refused(
+            f"{name}: has {frames} frames of {height} x {width} pixels, more than the {MAX_VOLUME // 1_000_000} million"
+            " pixels that are read at once; split it"
+        )
 
 
-def unit_range(values: np.ndarray, name: str, keep: np.ndarray | None = None) -> tuple[np.ndarray, str]:
-    """Bring values of no known range to [0, 1]: float32 pixels, and in words what was done.
-
-    Parameters
-    ----------
-    values
-        (H, W) of any number type. Floats in [0, 1] stay as they are, others are stretched from minimum to maximum.
-    name
-        The file, for the error.
-    keep
-        (H, W) bool: where the image is, and not padding; None: everywhere.
-    """
-    inside = values if keep is None or not keep.any() else values[keep]
-    low, high = float(inside.min()), float(inside.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise not_finite(name)
-    if values.dtype.kind == "f" and 0 <= low <= high <= 1:
-        return values.astype(np.float32).clip(0, 1), "none"
-    pixels = (values.astype(np.float64) - low) / max(high - low, 1e-12)
-    return pixels.clip(0, 1).astype(np.float32), f"minimum to maximum ({low:g} to {high:g})"
+def several_frames(name: str, frames: int) -> Refused:
+    """Return what to raise for a volume where one image is wanted."""
+    return Refused(
+        f"{name}: holds {frames} frames; read it as a series (anogan.io.read_series, or `anogan inspect --series`)"
+    )
 
 
 def not_finite(name: str) -> Refused:

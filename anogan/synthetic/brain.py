@@ -42,7 +42,7 @@ def write_phantom(
     *,
     subjects: tuple[int, int, int, int] = (200, 60, 40, 60),
     slices: int = 5,
-    size: tuple[int, int] = (192, 160),
+    size: tuple[int, int] = (208, 176),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Path:
@@ -58,7 +58,7 @@ def write_phantom(
     slices
         Axial slices per subject, 8 mm apart, about the lateral ventricles.
     size
-        Rows and columns; a pixel is 1 mm.
+        Rows and columns; a pixel is 1 mm. The largest head fits, with air around it.
     seed
         The same seed writes the same bytes; each subject depends on the seed and its own number only.
     progress

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from anogan.config import load_config
 from anogan.dashboard import upload
 from anogan.scan import Result, Scan
 
@@ -21,6 +22,7 @@ class StandIn:
     """A detector whose answer is known: one bright spot, flagged."""
 
     seen: list[Scan]
+    config = load_config("tiny")
 
     def __init__(self) -> None:
         self.seen = []

@@ -24,6 +24,7 @@ from anogan.cli import main
 from anogan.io import find_images, read_scan
 from anogan.io.deidentify import REPORT, deidentify
 from anogan.io.dicom import write_dicom
+from anogan.scan import Scan
 
 TOKENS = ("ZQXWNAME", "ZQXW4711", "18370519", "ZQXWDOCTOR", "ZQXWPLACE", "ZQXWSECRET")
 PIXELS = np.arange(12 * 10, dtype=np.uint16).reshape(12, 10) * 7
@@ -61,6 +62,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def place_of(scan: Scan) -> tuple[Any, ...]:
+    """Return where an image lies, but for the UID of the frame of reference, which is new."""
+    lies = scan.geometry
+    return scan.spacing, scan.position, lies and (lies.origin, lies.along_row, lies.along_column)
+
+
 def test_pixels_and_places_stay_and_the_person_goes(tmp_path: Path) -> None:
     source = made(tmp_path / "a.dcm", uids=("1.2.1", "1.2.2", "1.2.3"))
     report, problems = deidentify([source], tmp_path / "out")
@@ -68,7 +75,7 @@ def test_pixels_and_places_stay_and_the_person_goes(tmp_path: Path) -> None:
     (path,) = find_images([tmp_path / "out"])
     before, after = read_scan(source), read_scan(path)
     np.testing.assert_array_equal(before.pixels, after.pixels)
-    assert (after.spacing, after.position, after.geometry) == (before.spacing, before.position, before.geometry)
+    assert place_of(after) == place_of(before)
     for name, data in contents(tmp_path / "out").items():
         for token in TOKENS:
             assert token not in name
@@ -269,6 +276,6 @@ def test_real_files_keep_their_pixels_and_lose_their_people(data_root: Path, tmp
             continue
         again = read_scan(path)
         np.testing.assert_array_equal(again.pixels, scan.pixels, err_msg=file.name)
-        assert (again.spacing, again.position, again.geometry) == (scan.spacing, scan.position, scan.geometry)
+        assert place_of(again) == place_of(scan)
         kept += 1
     assert kept >= 100

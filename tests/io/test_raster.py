@@ -178,7 +178,7 @@ def test_a_truncated_png(tmp_path: Path) -> None:
 def test_a_text_file_named_dcm(tmp_path: Path) -> None:
     path = tmp_path / "a.dcm"
     path.write_text("This is a report, not an image.\n" * 20)
-    assert refused(path) == "is not a PNG, JPEG, TIFF or DICOM image, whatever its name; export it as one"
+    assert refused(path) == "is not a PNG, JPEG, TIFF, DICOM or NIfTI image, whatever its name; export it as one"
 
 
 @pytest.mark.parametrize("side", [30_000, 10_000, 8_001, 2**31 - 1])
@@ -247,7 +247,7 @@ def test_folders_are_searched_and_files_taken_as_named(tmp_path: Path) -> None:
 
 
 def test_nothing_to_find(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no PNG, JPEG, TIFF or DICOM image"):
+    with pytest.raises(ValueError, match="holds no PNG, JPEG, TIFF, DICOM or NIfTI image"):
         find_images([tmp_path])
     with pytest.raises(ValueError, match="there is no such file or folder"):
         find_images([tmp_path / "none"])

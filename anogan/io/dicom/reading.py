@@ -1,0 +1,244 @@
+"""DICOM in. Names and numbers of patients stay in the file: none is kept, shown, or put into an error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import iter_pixels
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
+
+from anogan.io.dicom.attributes import Attributes, Frame
+from anogan.io.dicom.display import show
+from anogan.io.dicom.stacks import stack
+from anogan.io.pixels import Refused, WindowChoice, check_size, several_frames
+from anogan.io.pseudonym import pseudonym
+from anogan.scan import Scan
+from anogan.series import Series
+
+# Its log and its warnings quote values, and with them perhaps a patient's name.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What must be known of a file before its pixels are read.
+
+    Attributes
+    ----------
+    study_uid, series_uid
+        DICOM UIDs, or "".
+    rows, columns, frames
+        The size; 0, 0, 0 for a directory.
+    """
+
+    study_uid: str = ""
+    series_uid: str = ""
+    rows: int = 0
+    columns: int = 0
+    frames: int = 0
+
+    @property
+    def directory(self) -> bool:
+        """Whether it is a DICOMDIR, which has no pixels and lists files."""
+        return self.frames == 0
+
+
+def read_dicom(path: str | os.PathLike[str], window: WindowChoice = "first") -> Scan:
+    """Read a single-frame DICOM image as a viewer would show it at first, see `display.show`.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged, has no pixels, several frames, or more than 64 million pixels, they cannot be decoded, or
+        no window has the name.
+    """
+    with one_sentence(os.fspath(path)):
+        return show(_read_frames(path, single=True), window)[0][0]
+
+
+def read_dicom_frames(path: str | os.PathLike[str], window: WindowChoice = "first") -> list[Scan]:
+    """Read all frames of a file in their order, shown as `read_dicom_series` shows them; ValueError as `read_dicom`."""
+    name = os.fspath(path)
+    with one_sentence(name):
+        scans = [scan for part in stack(_read_frames(path), name, window) for scan in part.scans]
+        return sorted(scans, key=lambda scan: scan.frame)
+
+
+def read_dicom_series(
+    paths: Iterable[str | os.PathLike[str]], source: str, window: WindowChoice = "first"
+) -> tuple[list[Series], list[tuple[Path, str]]]:
+    """Read the files of one series as its stacks of slices, see `stacks.stack`.
+
+    Returns
+    -------
+    series, problems
+        The stacks; the files that cannot be read with their reasons, which the notes of the stacks count.
+
+    Raises
+    ------
+    ValueError
+        No stack can be made of what can be read.
+    """
+    frames: list[Frame] = []
+    problems: list[tuple[Path, str]] = []
+    for path in paths:
+        try:
+            frames += _read_frames(path)
+        except ValueError as error:
+            problems.append((Path(path), str(error)))
+    if not frames:
+        return [], problems
+    files = "file" if len(problems) == 1 else "files"
+    notes = [f"{len(problems)} {files} of its series cannot be read"] if problems else []
+    with one_sentence(source):
+        return stack(frames, source, window, notes), problems
+
+
+def read_dicom_header(path: str | os.PathLike[str]) -> Header:
+    """Read what a file is and how large, without its pixels.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged or too large, or it is no directory and has no pixels.
+    """
+    name = os.fspath(path)
+    with one_sentence(name):
+        ds = _read_header(path)
+        meta = getattr(ds, "file_meta", Dataset())
+        if meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+            return Header()
+        return _check(ds, name)
+
+
+def read_dicom_subject(path: str | os.PathLike[str]) -> str:
+    """Return the pseudonym that `read_dicom` gives, from the header alone; "" when the header is damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pseudonym(_read_header(path))
+    except Refused:  # there is no key
+        raise
+    except Exception:  # whoever reads the pixels will say what is wrong
+        return ""
+
+
+def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Return the files that a DICOMDIR lists (DICOM PS3.3, annex F), and why some are left out.
+
+    The records are taken as they stand in the file, not by their offsets, which may be wrong or run in circles.
+    Nothing outside the folder of the DICOMDIR is ever opened.
+    """
+    name, folder = os.fspath(path), Path(path).parent
+    found: dict[Path, None] = {}
+    problems: list[tuple[Path, str]] = []
+    with one_sentence(name):
+        for record in _read_header(path).get("DirectoryRecordSequence") or []:
+            parts = Attributes(record).texts("ReferencedFileID")
+            if not any(parts):
+                continue
+            file = folder.joinpath(*parts)
+            if not file.resolve().is_relative_to(folder.resolve()):
+                problems.append((Path(path), f"{name}: lists a file outside its folder, which is not opened"))
+            elif not file.is_file():
+                problems.append((file, f"{file}: is listed in {name}, but there is no such file; copy the whole disc"))
+            else:
+                found[file] = None
+    return list(found), problems
+
+
+@contextmanager
+def one_sentence(name: str) -> Iterator[None]:
+    """Turn whatever a damaged file does to a decoder into one sentence; pydicom's words may quote the header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (Refused, MemoryError):
+        raise
+    except Exception:
+        raise Refused(f"{name}: is a damaged DICOM file; copy or export it again") from None
+
+
+def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Frame]:
+    name = os.fspath(path)
+    with one_sentence(name):
+        header = _check(_read_header(path), name)
+        if single and header.frames > 1:
+            raise several_frames(name, header.frames)
+        ds = dcmread(path, force=True)
+        if "Rows" not in ds:
+            raise Refused(f"{name}: is cut off in its pixels; copy or export it again")
+        keyword = next((keyword for keyword in _PIXEL_KEYWORDS if keyword in ds), None)
+        if keyword is None:
+            raise _without_pixels(ds, name)
+        groups = ds.get("PerFrameFunctionalGroupsSequence")
+        if groups and len(groups) != header.frames:
+            raise Refused(f"{name}: says {header.frames} frames, but describes {len(groups)}; export it again")
+        _complete_meta(ds)
+        decoded = list(_decode(ds, name, header.frames))
+        del ds[keyword]  # the frames live on with their attributes, and need no second copy of the pixels
+        return [
+            Frame(stored, Attributes(ds, index), name, pseudonym(ds), index + 1, header.frames)
+            for index, stored in enumerate(decoded)
+        ]
+
+
+def _read_header(path: str | os.PathLike[str]) -> Dataset:
+    """Parse all but the pixels; every file is opened by this before anything else."""
+    return dcmread(path, stop_before_pixels=True, force=True)
+
+
+def _check(ds: Dataset, name: str) -> Header:
+    rows, columns = ds.get("Rows"), ds.get("Columns")
+    if not rows or not columns:
+        raise _without_pixels(ds, name)
+    frames = max(1, int(ds.get("NumberOfFrames") or 1))
+    check_size(name, int(rows), int(columns), frames)
+    study, series = (str(ds.get(keyword) or "") for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
+    return Header(study, series, int(rows), int(columns), frames)
+
+
+def _without_pixels(ds: Dataset, name: str) -> Refused:
+    kind = Attributes(ds).kind
+    return Refused(f"{name}: is a DICOM file without pixels{f' ({kind})' if kind else ''}; choose an image")
+
+
+def _complete_meta(ds: Dataset) -> None:
+    """Give a file without a meta header the transfer syntax that it was read in, which old files leave unsaid."""
+    if not hasattr(ds, "file_meta"):
+        ds.file_meta = FileMetaDataset()
+    if "TransferSyntaxUID" not in ds.file_meta:
+        implicit = ds.original_encoding[0] is not False
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+
+
+def _decode(ds: Dataset, name: str, frames: int) -> Iterator[np.ndarray]:
+    """Yield stored values, (H, W), or RGB, (H, W, 3), frame by frame."""
+    done = 0
+    try:
+        for stored in islice(iter_pixels(ds), frames):
+            yield stored.astype(stored.dtype.newbyteorder("="), copy=False)
+            done += 1
+        if done < frames:
+            raise ValueError("too few frames")
+    except (MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException:  # the RLE decoder is written in Rust, and its panic is no Exception
+        syntax = ds.file_meta.TransferSyntaxUID.name
+        which = f"frame {done + 1} of {frames}" if frames > 1 else "its pixels"
+        raise Refused(
+            f"{name}: {which} cannot be decoded ({syntax}); the file is cut off or of a kind unknown here"
+        ) from None

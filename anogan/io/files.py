@@ -1,0 +1,103 @@
+"""Which files are images: their content decides, not their names."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from anogan.io.raster import SIGNATURES
+
+GZIP = b"\x1f\x8b"
+NIFTI_HEADER = 544
+"""Bytes of the longer of the two headers, with the mark that extensions may follow."""
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", ".nii"}
+_NOT_IMAGES = {"dicomdir"}  # a DICOM file that lists others
+
+
+def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """List images: files as they are named, folders with all that they hold, sorted.
+
+    In folders, hidden entries and folders named `masks` are passed over. A file counts as an image when its name or its
+    content says so, so that a damaged image is found, and reported by whoever reads it.
+
+    Raises
+    ------
+    ValueError
+        A path does not exist, or a folder holds no image.
+    """
+    found: dict[Path, None] = {}  # in order, each once
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = _images_below(path)
+            if not inside:
+                raise ValueError(f"{path}: holds no PNG, JPEG, TIFF, DICOM or NIfTI image")
+            found |= dict.fromkeys(inside)
+        elif path.exists():
+            found[path] = None
+        else:
+            raise ValueError(f"{path}: there is no such file or folder")
+    return list(found)
+
+
+def kind_of(path: str | os.PathLike[str]) -> Literal["raster", "dicom", "nifti", ""]:
+    """Return what a file is from its first bytes, or "".
+
+    Raises
+    ------
+    ValueError
+        It is missing, empty, a folder, or cannot be opened.
+    """
+    name = os.fspath(path)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(NIFTI_HEADER)
+    except FileNotFoundError:
+        raise ValueError(f"{name}: there is no such file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{name}: is a folder; name a file in it") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise ValueError(f"{name}: cannot be opened ({getattr(error, 'strerror', '') or 'bad name'})") from None
+    if not start:
+        raise ValueError(f"{name}: is empty; copy or export it again")
+    if start[128:132] == b"DICM":  # first, because the 128 bytes before it may hold a TIFF header (PS3.10, 7.1)
+        return "dicom"
+    if start.startswith(SIGNATURES):
+        return "raster"
+    if start.startswith(GZIP):
+        try:
+            start = zlib.decompressobj(wbits=31).decompress(start, NIFTI_HEADER)
+        except zlib.error:
+            return ""
+    if start[344:348] == b"n+1\x00" or is_nifti_2(start):
+        return "nifti"
+    # Old DICOM files begin at once with a low element of group 0002 or 0008, little endian.
+    old = start[:2] in (b"\x02\x00", b"\x08\x00") and start[2:3] < b"\x70" and start[3:4] == b"\x00"
+    return "dicom" if old else ""
+
+
+def is_nifti_2(start: bytes) -> bool:
+    """Return whether a file that begins like this is NIfTI-2; of NIfTI-1, the sign is further behind."""
+    return start[4:12] == b"n+2\x00\r\n\x1a\n"
+
+
+def _images_below(folder: Path) -> list[Path]:
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() != "masks"]
+        for path in (Path(place, name) for name in files):
+            if path.name.startswith(".") or path.name.lower() in _NOT_IMAGES:
+                continue
+            if path.suffix.lower() in _SUFFIXES or path.name.lower().endswith(".nii.gz") or _looks_like_image(path):
+                found.append(path)
+    return sorted(found)
+
+
+def _looks_like_image(path: Path) -> bool:
+    try:
+        return bool(kind_of(path))
+    except ValueError:
+        return False
