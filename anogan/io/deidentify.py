@@ -183,6 +183,8 @@ def _bare_pixels(ds: Dataset) -> None:
         implicit = ds.original_encoding[0] is not False
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     if ds.file_meta.TransferSyntaxUID.is_encapsulated:
+        if ds.get("BitsAllocated") == 1:  # pydicom would write a byte for each bit
+            raise Refused("holds compressed pixels of one bit, which cannot be written anew; export it uncompressed")
         ds.decompress(generate_instance_uid=False)
     elif "PixelData" in ds:
         length = get_expected_length(ds)
