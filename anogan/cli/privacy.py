@@ -57,8 +57,11 @@ def erase(
         list[Path] | None,
         typer.Option(help="A folder with results outside of RUN. Repeat for more.", show_default=False),
     ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="The folder of a listener: the person's studies leave it.", show_default=False)
+    ] = None,
 ) -> None:
-    """Erase one person from a run: results, drift monitor, healthy bank, pictures of the training.
+    """Erase one person from a run and a listener: studies, results, drift monitor, bank, pictures of the training.
 
     Networks and thresholds are made of many people's images at once and cannot forget one; the command says so.
     """
@@ -70,11 +73,16 @@ def erase(
         raise ValueError(f"{file}: names no person; give the SUBJECT as lists of results show it")
     if not (run / "detector.json").is_file():
         raise ValueError(f"{run}: not a run folder of anogan (it has no detector.json)")
-    if missing := [folder for folder in results or [] if not folder.is_dir()]:
+    if missing := [folder for folder in [*(results or []), *([store] if store else [])] if not folder.is_dir()]:
         raise ValueError(f"{missing[0]}: there is no such folder")
     from anogan import erasure
 
-    found = erasure.erase(run, subject, results or ())  # a queue of studies forgets here, too: Store.erase(subject)
+    found = erasure.erase(run, subject, results or ())
+    if store is not None:
+        from anogan.pacs.store import Store
+
+        if studies := Store(store).erase(subject):
+            found.done.append(f"{studies} {'study' if studies == 1 else 'studies'} in {store}")
     for sentence in found.done:
         typer.echo(f"erased: {sentence}")
     if not found.done and not found.problems:

@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 from pynetdicom.dsutils import split_dataset
 
-from anogan.io.dicom import _pseudonym as pseudonym
+from anogan.io.pseudonym import pseudonym
 
 # Their logs and warnings quote values, and with them perhaps a patient's name. Once for all threads, since
 # warnings.catch_warnings in one changes the others.
