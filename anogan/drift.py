@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.stats import ks_2samp
@@ -34,6 +34,7 @@ from scipy.stats import ks_2samp
 from anogan.io.atomic import write_bytes
 from anogan.io.pseudonym import person_hash
 from anogan.scan import Result
+from anogan.series import SeriesResult
 
 FALSE_ALARM = 0.01
 STAKES = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
@@ -43,6 +44,7 @@ ABNORMAL_SHARE = 0.05
 WINDOW = 200  # recent cases whose features are compared with the calibration images'
 PAUSED = "the calibration no longer holds, see `anogan drift`"
 _FORMAT = 1
+Judged = TypeVar("Judged", Result, SeriesResult)
 _FILE = "drift.json"
 
 
@@ -321,7 +323,7 @@ def warning(run: Path) -> str:
     return Monitor.open(run).warning() if (run / _FILE).is_file() else ""
 
 
-def pause(result: Result) -> Result:
+def pause(result: Judged) -> Judged:
     """Return the result without a decision, and with the reason: what an alarm makes of it."""
     return result if result.flagged is None else replace(result, flagged=None, reason=PAUSED)
 

@@ -55,15 +55,15 @@ def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: li
     }
 
 
-def describe_calibration(scans: ScanSet) -> dict[str, Any]:
-    """Return what is worth knowing of the healthy scans that set a threshold, JSON-ready; `files` as in `describe`."""
-    files = sorted(file_hash(item.path) for item in scans)
+def describe_calibration(paths: Iterable[Path], subjects: Iterable[str]) -> dict[str, Any]:
+    """Return what is worth knowing of the healthy images that set a threshold, JSON-ready; `files` as in `describe`."""
+    files = sorted(map(file_hash, paths))
     return {
         "calibrated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "data": data_hash(files),
         "files": files,
-        "images": len(scans),
-        "subjects": len(set(scans.subjects)),
+        "images": len(files),
+        "subjects": len(set(subjects)),
         "versions": {"anogan": anogan.__version__},
     }
 

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "anogan"
 LAYERS = [
     {"config", "scan", "series"},
     {"networks", "metrics", "heatmap", "augmentation", "blur"},
-    {"io", "transforms", "losses", "local_fakes", "scoring", "calibration"},
+    {"io", "transforms", "losses", "local_fakes", "scoring", "calibration", "gate", "volume"},
     {"inversion", "reference", "listing", "dataset", "checkpoint", "devices", "provenance", "synthetic", "drift"},
     {"training", "progress", "snapshots"},
     {"detector"},

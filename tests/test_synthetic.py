@@ -59,6 +59,18 @@ def test_a_large_head_lies_inside_the_image(tmp_path: Path) -> None:
         assert border.max() < 0.01
 
 
+def test_thin_slices_hold_more_of_a_lesion(tmp_path: Path) -> None:
+    write_phantom(tmp_path / "thin", subjects=(0, 0, 0, 1), slices=12, size=(128, 128), spacing=2.0)
+    scans = [read_scan(path) for path in sorted((tmp_path / "thin" / "sub-001").iterdir())]
+    assert np.diff([scan.position for scan in scans]) == pytest.approx(2.0)
+    ill = [row["label"] == "abnormal" for row in manifest(tmp_path / "thin")]
+    assert sum(ill) >= 4  # 18 mm at least
+    assert np.diff(np.flatnonzero(ill)).max() == 1  # one lesion
+    # Neighbors of 2 mm are nearly the same anatomy; brain tissue changes more over 12 mm.
+    near, far = (np.abs(scans[6].pixels - scans[k].pixels).mean() for k in (7, 0))
+    assert near < 0.75 * far
+
+
 def test_a_lesion_has_the_size_the_manifest_says(phantom: Path) -> None:
     rows = manifest(phantom)
     for row in rows:

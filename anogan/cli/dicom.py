@@ -50,7 +50,7 @@ def export(
     summary, paused = detector.summary(series=True), drift.warning(run)
     problems: list[tuple[Path, str]] = []
     written, count = 0, 0
-    for series in iter_series(sources, problems):
+    for series in iter_series(sources, problems, detector.config.input.window):
         count += 1
         result = detector.inspect_series(series)
         result = drift.pause(result) if paused else result

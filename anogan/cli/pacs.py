@@ -49,7 +49,7 @@ def listen(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    Listener(chosen, store, judge_with(detector)).run(stop)
+    Listener(chosen, store, judge_with(run, detector)).run(stop)
 
 
 @app.command()

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from anogan import drift
 from anogan.detector import Detector
-from anogan.io import read_series  # type: ignore[attr-defined]
-from anogan.io.derived import write_derived  # type: ignore[import-untyped]
+from anogan.io import iter_series
+from anogan.io.derived import write_derived
 from anogan.pacs.listener import Judge
 
 
-def judge_with(detector: Detector) -> Judge:
-    """Return what judges a study by a detector: every series as a volume, each with derived objects of its own.
+def judge_with(run: Path, detector: Detector) -> Judge:
+    """Return what judges a study by a run's detector: every series as a volume, each with derived objects of its own.
 
-    What the study cannot be scored for is its ValueError: no series was scored, and why.
+    While the run's drift monitor has an alarm, nothing is decided. What the study cannot be scored for is its
+    ValueError: no series was scored, and why.
     """
-    summary = detector.summary(series=True)  # type: ignore[call-arg]
+    summary = detector.summary(series=True)
 
     def judge(study: Path) -> list[Path]:
-        found, problems = read_series([study])
+        problems: list[tuple[Path, str]] = []
         files: list[Path] = []
-        reasons = [reason for _, reason in problems]
-        for series in found:
-            result = detector.inspect_series(series)  # type: ignore[attr-defined]
+        reasons: list[str] = []
+        paused = drift.warning(run)
+        for series in iter_series([study], problems, detector.config.input.window):
+            result = detector.inspect_series(series)
             if result.status != "scored":
                 reasons.append(result.reason)
                 continue
+            result = drift.pause(result) if paused else result
             sources = sorted({Path(scan.source) for scan in series.scans})
-            files += write_derived(series, sources, result, summary, study.parent / "work", None)
+            files += write_derived(series, sources, result, summary, study.parent / "work")
+        reasons += [reason for _, reason in problems]
         if not files:
             raise ValueError("; ".join(dict.fromkeys(reasons)) or "the study holds no images")
         return files

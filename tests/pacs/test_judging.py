@@ -14,11 +14,10 @@ import tomli_w
 from clinic import Orthanc, answers, settings, storescu, uid, wait_for, write_study
 from pydicom import dcmread
 
+from anogan.config import load_config
 from anogan.io.dicom import write_dicom
 from anogan.pacs import open_node
 from anogan.pacs.queue import Queue
-
-pytest.importorskip("anogan.io.derived")
 
 
 def write_discs(folder: Path, slices: int = 5) -> str:
@@ -71,6 +70,8 @@ def test_a_study_of_which_nothing_is_scored_says_why(tmp_path: Path) -> None:
     from anogan.series import SeriesResult
 
     class Strict:
+        config = load_config("tiny")
+
         def summary(self, series: bool) -> dict[str, Any]:
             return {}
 
@@ -78,6 +79,6 @@ def test_a_study_of_which_nothing_is_scored_says_why(tmp_path: Path) -> None:
             return SeriesResult(series.source, "not scored", reason="the modality is MR, and this profile takes CT")
 
     write_study(tmp_path / "objects", "one")
-    judge = judge_with(Strict())  # type: ignore[arg-type]
+    judge = judge_with(tmp_path, Strict())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="^the modality is MR, and this profile takes CT$"):
         judge(tmp_path / "objects")
