@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from anogan.config import Config
-from anogan.scan import Geometry, Scan
+from anogan.scan import Scan
 from anogan.series import Series
 
 LETTERS = 3  # in a row look like a word
@@ -62,7 +62,7 @@ def check_series(series: Series, config: Config) -> None:
 
 def _check_origin(scan: Scan, config: Config, source: str = "") -> None:
     gate, source = config.gate, source or scan.source
-    plane = "" if scan.geometry is None else plane_of(scan.geometry)
+    plane = "" if scan.geometry is None else scan.geometry.plane
     for what, found, accepted in (
         ("modality", scan.modality, gate.modalities),
         ("body part", scan.body_part, gate.body_parts),
@@ -98,11 +98,6 @@ def _check_text(source: str, said: bool | None, scan: Scan, config: Config) -> N
         raise ValueError(
             f"{source}: seems to have text burnt into its pixels; profile {config.name} accepts images without text"
         )
-
-
-def plane_of(geometry: Geometry) -> str:
-    """Return the plane of the patient that is nearest to a slice: "axial", "coronal" or "sagittal"."""
-    return ("sagittal", "coronal", "axial")[int(np.abs(geometry.normal).argmax())]
 
 
 def shows_text(pixels: np.ndarray) -> bool:
