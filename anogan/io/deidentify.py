@@ -26,6 +26,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 import anogan
 from anogan.io.atomic import write_bytes
 from anogan.io.confidentiality import EDITION, clean
+from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused
 from anogan.io.pseudonym import keyed_hash, pseudonym
 
@@ -163,6 +164,7 @@ def deidentified(
 
 def _read(path: Path) -> Dataset:
     try:
+        check_structure(path)
         ds = dcmread(path, force=True)
     except OSError as error:
         raise Refused(f"cannot be opened ({error.strerror})") from None

@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 from pynetdicom.dsutils import split_dataset
 
+from anogan.io.guard import check_structure
 from anogan.io.pseudonym import pseudonym
 
 # Their logs and warnings quote values, and with them perhaps a patient's name. Once for all threads, since
@@ -66,6 +67,7 @@ def read_header(path: Path) -> Header:
         It is no DICOM file, or lacks a UID.
     """
     try:
+        check_structure(path, stop_before_pixels=True)
         ds = dcmread(path, stop_before_pixels=True, specific_tags=[*_TAGS])
         _, start = split_dataset(path)
         uids = [str(ds.get(keyword) or "") for keyword in _TAGS[:4]]

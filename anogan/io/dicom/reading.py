@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaSto
 from anogan.io.dicom.attributes import Attributes, Frame
 from anogan.io.dicom.display import show
 from anogan.io.dicom.stacks import stack
+from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused, WindowChoice, check_size, several_frames
 from anogan.io.pseudonym import pseudonym
 from anogan.scan import Scan
@@ -125,14 +126,18 @@ def read_dicom_header(path: str | os.PathLike[str]) -> Header:
 
 def read_dicom_subject(path: str | os.PathLike[str]) -> str:
     """Return the pseudonym that `read_dicom` gives, from the header alone; "" when the header is damaged."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pseudonym(_read_header(path))
-    except Refused:  # there is no key
-        raise
-    except Exception:  # whoever reads the pixels will say what is wrong
-        return ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            header = _read_header(path)
+        except Exception:  # whoever reads the pixels will say what is wrong
+            return ""
+        try:
+            return pseudonym(header)
+        except Refused:  # there is no key
+            raise
+        except Exception:
+            return ""
 
 
 def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -145,7 +150,8 @@ def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[
     found: dict[Path, None] = {}
     problems: list[tuple[Path, str]] = []
     with one_sentence(name):
-        for record in _read_header(path).get("DirectoryRecordSequence") or []:
+        check_structure(path)
+        for record in dcmread(path, force=True).get("DirectoryRecordSequence") or []:
             parts = Attributes(record).texts("ReferencedFileID")
             if not any(parts):
                 continue
@@ -178,6 +184,7 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
         header = _check(_read_header(path), name)
         if single and header.frames > 1:
             raise several_frames(name, header.frames)
+        check_structure(path)
         ds = dcmread(path, force=True)
         if "Rows" not in ds:
             raise Refused(f"{name}: is cut off in its pixels; copy or export it again")
@@ -198,6 +205,7 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
 
 def _read_header(path: str | os.PathLike[str]) -> Dataset:
     """Parse all but the pixels; every file is opened by this before anything else."""
+    check_structure(path, stop_before_pixels=True)
     return dcmread(path, stop_before_pixels=True, force=True)
 
 
