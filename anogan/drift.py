@@ -21,6 +21,7 @@ import bisect
 import datetime
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,6 +32,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from anogan.io.atomic import write_bytes
+from anogan.io.pseudonym import person_hash
 from anogan.scan import Result
 from anogan.series import SeriesResult
 
@@ -123,7 +125,7 @@ class Monitor:
     scores
         Of the cases so far, sorted.
     seen
-        Hashes of the persons, or of files that name none, that have been counted.
+        Keyed hashes of the persons, and hashes of the files that name none, that have been counted.
     recent
         Component scores of the last `WINDOW` cases, oldest first.
     alarm
@@ -159,7 +161,7 @@ class Monitor:
         """
         drawn: dict[str, Case] = {}
         for case in cases:
-            key = _hash("person", case.person) if case.person else case.content
+            key = person_hash(case.person) if case.person else case.content
             if key not in self.seen and (key not in drawn or case.content < drawn[key].content):
                 drawn[key] = case  # keeps the place of the person's first image
         count = 0
@@ -181,6 +183,17 @@ class Monitor:
         self.recent = [*self.recent, {name: float(value) for name, value in case.components.items()}][-WINDOW:]
         if self.total >= 1 / FALSE_ALARM:
             self.alarm = len(self.scores), _today()
+
+    def forget(self, person: str) -> bool:
+        """Forget that a person was counted, and tell whether one was; the score stays, as nobody's.
+
+        A random hash takes the place of the person's, because there is one for each score.
+        """
+        known = person_hash(person)
+        if known not in self.seen:
+            return False
+        self.seen = self.seen - {known} | {secrets.token_hex(8)}
+        return True
 
     def p_value(self, score: float, chance: float) -> float:
         """Return the smoothed p-value of a score among the calibration images and the cases so far.

@@ -14,17 +14,18 @@ import torch
 
 import anogan
 from anogan.dataset import ScanSet
+from anogan.io.pseudonym import key_name, person_hash
 
 
-def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int) -> dict[str, Any]:
+def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: list[int], seed: int) -> dict[str, Any]:
     """Return what is worth knowing of a training run, JSON-ready.
 
     Parameters
     ----------
-    train
-        The scans that trained (without the held-out ones).
+    train, holdout
+        The scans that trained, and those that were held out.
     kept, kept_holdout
-        Indices of the readable scans among them and among the held-out ones.
+        Indices of the readable scans among each.
     seed
         The run's seed.
 
@@ -32,7 +33,8 @@ def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int
     -------
     dict
         `files` are 16 hex digits of each file's SHA-256, sorted: enough to notice a training image among calibration
-        images, and nothing that names a file or a subject.
+        images, and nothing that names a file or a subject. `people` says whose each image is, in the order in which
+        they trained, by hashes under the key that `key` names: what `anogan.erasure` goes by.
     """
     files = sorted(file_hash(train.items[index].path) for index in kept)
     return {
@@ -42,6 +44,11 @@ def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int
         "images": len(kept),
         "holdout_images": len(kept_holdout),
         "subjects": len(set(train.subjects)),
+        "people": {
+            "key": key_name(),
+            "train": [person_hash(train[index].subject) for index in kept],
+            "holdout": [person_hash(holdout[index].subject) for index in kept_holdout],
+        },
         "seed": seed,
         "versions": {"anogan": anogan.__version__, "torch": torch.__version__, "numpy": np.__version__},
         "git": git_revision(),

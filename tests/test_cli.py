@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,7 +52,8 @@ def test_help_is_light_and_names_every_command() -> None:
     )
     for command in (
         *("synth", "info", "train", "calibrate", "inspect", "evaluate", "dashboard"),
-        *("contamination", "selftest", "drift", "compare"),
+        *("contamination", "selftest", "drift", "compare", "deidentify", "erase"),
+        *("export", "listen", "queue", "pacs"),
     ):
         assert re.search(rf"\b{command}\b", done.stdout)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
@@ -169,6 +171,33 @@ def test_info_shows_what_the_reader_sees_and_goes_on_past_a_bad_file(anogan, tin
     assert "bad.dcm" in result.err
     assert result.err.endswith("anogan: 1 file could not be read")
     assert anogan("info", tmp_path / "good.png").code == 0
+
+
+def test_a_zip_file_is_looked_into_and_its_members_keep_its_name(anogan, tiny_run: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    from anogan.io import write_png
+    from anogan.io.results import read_results
+
+    write_png(tmp_path / "a.png", np.arange(48 * 48, dtype=np.uint8).reshape(48, 48))
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as file:
+        file.write(tmp_path / "a.png", "series/a.png")
+        file.writestr("series/b.dcm", "this is a text file")
+    result = anogan("info", tmp_path / "export.zip")
+    assert result.code == 1
+    assert "export.zip/series/a.png" in result.out.replace("\n", "")
+    assert f"{tmp_path}/export.zip/series/b.dcm: is not a PNG" in result.err
+    result = anogan("inspect", tiny_run, tmp_path / "export.zip", "--out", tmp_path / "out")
+    assert result.code == 1
+    statuses = {case["file"]: case["status"] for case in read_results(tmp_path / "out")["cases"]}
+    assert statuses == {
+        f"{tmp_path}/export.zip/series/a.png": "scored",
+        f"{tmp_path}/export.zip/series/b.dcm": "not scored",
+    }
+    (tmp_path / "export.zip").write_bytes(b"PK\x03\x04")
+    result = anogan("inspect", tiny_run, tmp_path / "export.zip", "--out", tmp_path / "out")
+    assert result.code == 1
+    assert f"{tmp_path}/export.zip: is a damaged zip file" in result.err
 
 
 def test_info_tells_what_a_series_is(anogan, tmp_path: Path) -> None:

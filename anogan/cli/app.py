@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from anogan.detector import Detector
+    from anogan.io.archive import Unpacked
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,6 +73,13 @@ def load_detector(run: Path, marked: bool = True) -> Detector:
     if marked and (words := mark(run)):
         typer.echo(f"warning: {words}", err=True)
     return Detector.load(run)
+
+
+def unpack(context: typer.Context, paths: Sequence[Path]) -> Unpacked:
+    """Unpack the archives among some paths until the command ends."""
+    from anogan.io.archive import unpacked
+
+    return context.with_resource(unpacked(paths))
 
 
 def refuse_full(folder: Path, way_out: str) -> None:

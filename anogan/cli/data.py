@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import app, finish
+from anogan.cli.app import app, finish, unpack
 from anogan.console import Bar
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def synth(
 
 @app.command()
 def info(
-    files: Annotated[list[Path], typer.Argument(help="Images of any kind, or folders.", show_default=False)],
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Images of any kind, folders or zip files.", show_default=False)],
 ) -> None:
     """Show what the reader sees in each file, and in each series of DICOM or NIfTI slices."""
     from rich.console import Console
@@ -46,15 +47,16 @@ def info(
 
     from anogan.io import iter_series
 
-    problems: list[tuple[Path, str]] = []
-    for series in iter_series(files, problems):
-        table = Table(title=series.source, title_justify="left", show_header=False)
+    archives = unpack(context, files)
+    problems = archives.problems
+    for series in iter_series(archives.paths, problems):
+        table = Table(title=archives.name(series.source), title_justify="left", show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in _facts(series):
             table.add_row(name, value)
         Console().print(table)
-    finish(problems, "could not be read")
+    finish([(Path(archives.name(path)), archives.name(why)) for path, why in problems], "could not be read")
 
 
 def _facts(series: Series) -> Iterator[tuple[str, str]]:

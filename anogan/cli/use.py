@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Data, Run, app, finish, load_detector, sentence
+from anogan.cli.app import Data, Run, app, finish, load_detector, sentence, unpack
 from anogan.console import Bar, serve
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def inspect(
+    context: typer.Context,
     run: Run,
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders with images.", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(help="Images, folders or zip files with images.", show_default=False)],
     out: Annotated[
         Path | None,
         typer.Option(help="Where the heat maps, results.json and results.csv go. Default: RUN/results."),
@@ -66,7 +67,8 @@ def inspect(
     from anogan.io import find_images, read_scan
     from anogan.io.results import ResultsWriter
 
-    files = find_images(paths)
+    archives = unpack(context, paths)
+    files = find_images(archives.paths)
     detector = load_detector(run)
     if fdr is not None:
         discoveries([], fdr)  # refuses what is no rate before the scoring
@@ -77,20 +79,25 @@ def inspect(
         raise ValueError(f"{run}: is not calibrated, so there is nothing to monitor; run `anogan calibrate` first")
     cases: list[drift.Case] = []
     results: list[Result] = []
-    problems: list[tuple[Path, str]] = []
+    problems = archives.problems
     waiting: deque[tuple[Path, Scan]] = deque()  # read, not yet judged
 
     with ResultsWriter(out or run / "results", detector.summary(), fdr) as writer, Bar("scoring") as bar:
+        for path, reason in problems:  # of archives
+            writer.add_failure(path, reason)
 
         def scans() -> Iterator[Scan]:
             for path in files:
+                name = Path(archives.name(path))
                 try:
-                    scan = dataclasses.replace(read_scan(path, detector.config.input.window), group=group)
+                    scan = read_scan(path, detector.config.input.window)
+                    scan = dataclasses.replace(scan, source=str(name), group=group)
                 except (ValueError, OSError) as error:
-                    problems.append((path, sentence(error)))
-                    writer.add_failure(path, sentence(error))
+                    reason = archives.name(sentence(error))
+                    problems.append((name, reason))
+                    writer.add_failure(name, reason)
                     continue
-                waiting.append((path, scan))
+                waiting.append((name, scan))
                 yield scan
 
         for result in detector.inspect_many(scans()):

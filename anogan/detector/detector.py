@@ -25,6 +25,7 @@ from anogan.dataset import ScanSet
 from anogan.detector import files
 from anogan.detector.healthy_series import HealthySeries
 from anogan.inversion import invert, residual_maps
+from anogan.io.pseudonym import key_name
 from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.networks import Networks
 from anogan.reference import Reference
@@ -101,13 +102,14 @@ class Detector:
         """
         if train.labels.any():
             raise ValueError(f"{train.name}: holds abnormal scans; training takes healthy ones only")
+        key_name()  # what cannot say whose images it saw says so now, not after the training
         rest, holdout = train.split_by_subject(config.training.holdout, config.training.seed)
         images, kept = rest.load_enough(config.input, 8)
         held, kept_holdout = holdout.load_enough(config.input, 2)
         detector = cls.train_images(
             torch.from_numpy(images), torch.from_numpy(held), config, run=run, resume=resume, callback=callback
         )
-        origin = provenance.describe(rest, kept, kept_holdout, config.training.seed)
+        origin = provenance.describe(rest, kept, holdout, kept_holdout, config.training.seed)
         return dataclasses.replace(detector, provenance=detector.provenance | origin)
 
     @classmethod

@@ -52,6 +52,8 @@ def kind_of(path: str | os.PathLike[str]) -> Literal["raster", "dicom", "nifti",
         It is missing, empty, a folder, or cannot be opened.
     """
     name = os.fspath(path)
+    if Path(path).is_fifo():  # reading it would wait for someone to write
+        raise ValueError(f"{name}: is a pipe and no file; name an image")
     try:
         with open(path, "rb") as file:
             start = file.read(NIFTI_HEADER)
@@ -89,7 +91,7 @@ def _images_below(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name.lower() != "masks"]
         for path in (Path(place, name) for name in files):
-            if path.name.startswith(".") or path.name.lower() in _NOT_IMAGES:
+            if path.name.startswith(".") or path.name.lower() in _NOT_IMAGES or path.is_fifo():
                 continue
             if path.suffix.lower() in _SUFFIXES or path.name.lower().endswith(".nii.gz") or _looks_like_image(path):
                 found.append(path)

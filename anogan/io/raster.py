@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,11 @@ from anogan.scan import Scan
 
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 """The first bytes of PNG, JPEG and TIFF (little and big endian)."""
+
+MAX_SCANS = 100
+"""Scans of a progressive JPEG, each of which goes over all pixels; encoders make about ten."""
+SCAN = b"\xff\xda"
+"""The marker of a scan in JPEG (ISO 10918-1, B.1.1.3), found nowhere else but in thumbnails."""
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 
@@ -37,11 +43,15 @@ def read_raster(path: str | os.PathLike[str]) -> Scan:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # all that matters is said below, in one sentence
-            with Image.open(path, formats=_FORMATS) as image:
+            data = Path(path).read_bytes()  # in memory, where a length of 4 GB in the file allocates nothing
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 check_size(name, image.height, image.width)
                 # MPO: a JPEG of a phone, with a second picture behind the one that counts
-                if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+                # (counting the pages of a TIFF would take the square of their number)
+                if image.format != "MPO" and getattr(image, "is_animated", False):
                     raise Refused(f"{name}: holds several pages or frames; save each as a file of its own")
+                if image.format in ("JPEG", "MPO") and data.count(SCAN) > MAX_SCANS:
+                    raise Refused(f"{name}: is a JPEG of more than {MAX_SCANS} scans, too slow to decode; save it anew")
                 tags = dict(getattr(image, "tag_v2", {}))  # before the decoder forgets them
                 image.load()
                 upright = ImageOps.exif_transpose(image)

@@ -7,7 +7,6 @@ bundles: a real MR average of 152 people, brain-extracted, at 1 mm. Each subject
 from __future__ import annotations
 
 import csv
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -21,6 +20,7 @@ from scipy.ndimage import map_coordinates
 
 from anogan.io import write_png
 from anogan.io.dicom import write_dicom
+from anogan.io.uids import derived_uid
 from anogan.synthetic.fields import SLICE_SPACING, rotation, smooth_noise
 from anogan.synthetic.lesions import blend, diameter, draw_lesion, outline
 
@@ -282,9 +282,8 @@ class _Subject:
         return rows
 
     def _uid(self, what: str) -> str:
-        """Return a UID that the same seed gives again: 2.25 and 128 bits (DICOM PS3.5, annex B.2)."""
-        digest = hashlib.sha256(f"{self.key} {what}".encode()).digest()[:16]
-        return f"2.25.{int.from_bytes(digest, 'big')}"
+        """Return a UID that the same seed gives again."""
+        return derived_uid(self.key, what)
 
 
 def _sample(atlas: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 from anogan.io import find_images, read_scan, write_png
+from anogan.io.raster import SIGNATURES
 
 RAMP = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 
@@ -189,6 +192,66 @@ def test_a_huge_image_is_refused_by_its_header(tmp_path: Path, side: int, monkey
 
 def test_a_large_image_within_the_limit_gets_past_its_header(tmp_path: Path) -> None:
     assert "cut off" in refused(huge_png(tmp_path / "a.png", 8_000, 8_000))
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_compressed_text_that_grows(tmp_path: Path, kind: bytes) -> None:
+    head = b"name\0\1\0\0\0" if kind == b"iTXt" else b"name\0\0"
+    bomb = chunk(kind, head + zlib.compress(bytes(80 << 20), 9))
+    whole = save(tmp_path / "a.png", RAMP).read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[:33] + bomb + whole[33:])  # behind the header
+    tracemalloc.start()
+    assert refused(tmp_path / "a.png") == "is damaged or cut off; copy or export it again"
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+def test_more_pixels_than_the_header_says_are_not_unpacked(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    data = zlib.compress(bytes(80 << 20), 9)
+    (tmp_path / "a.png").write_bytes(
+        SIGNATURES[0] + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+    assert read_scan(tmp_path / "a.png").pixels.shape == (8, 8)
+
+
+def test_a_progressive_jpeg_of_very_many_scans(tmp_path: Path) -> None:
+    whole = save(tmp_path / "a.jpg", RAMP, progressive=True, quality=100).read_bytes()
+    start = whole.rindex(b"\xff\xda")
+    (tmp_path / "a.jpg").write_bytes(whole[:-2] + whole[start:-2] * 200 + whole[-2:])
+    assert refused(tmp_path / "a.jpg") == "is a JPEG of more than 100 scans, too slow to decode; save it anew"
+
+
+def test_very_many_pages_are_not_counted(tmp_path: Path) -> None:
+    whole = bytearray(save(tmp_path / "a.tif", RAMP).read_bytes())
+    (first,) = struct.unpack_from("<I", whole, 4)
+    (tags,) = struct.unpack_from("<H", whole, first)
+    struct.pack_into("<I", whole, first + 2 + 12 * tags, len(whole))
+    for number in range(1, 40_001):  # each of three tags; counting them takes ten seconds
+        size = struct.pack("<HHHIIHHII", 3, 256, 3, 1, 20, 257, 3, 1, 12)
+        whole += size + struct.pack("<HHIII", 273, 4, 1, 8, len(whole) + 42 if number < 40_000 else 0)
+    (tmp_path / "a.tif").write_bytes(whole)
+    assert "holds several pages" in refused(tmp_path / "a.tif")
+
+
+def test_a_tiff_of_huge_tiles(tmp_path: Path) -> None:
+    tags = [(256, 3, 8), (257, 3, 8), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1)]
+    tags += [(322, 4, 60_000), (323, 4, 60_000), (324, 4, 8), (325, 4, 64)]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    path = tmp_path / "a.tif"
+    path.write_bytes(SIGNATURES[2] + struct.pack("<IH", 8, len(tags)) + entries + bytes(100))
+    assert refused(path) == "is damaged or cut off; copy or export it again"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    assert refused(tmp_path / "a.png") == "is a pipe and no file; name an image"
+    with pytest.raises(ValueError, match="holds no PNG"):
+        find_images([tmp_path])
 
 
 def test_several_pages(tmp_path: Path) -> None:
