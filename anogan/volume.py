@@ -70,7 +70,8 @@ def score_series(series: Series, maps: Callable[[Tensor], Maps], config: Config)
     if not bool(slices.scores.isfinite().all()):
         return SeriesResult(series.source, "not scored", f"{series.source}: its score is not finite")
     kept = [index for index in range(len(scans)) if index not in problems]
-    top = slices.scores.topk(max(1, round(scoring.top_slices * len(kept)))).indices.tolist()
+    weights = top_weights(len(kept), scoring.top_slices)
+    top = slices.scores.topk(len(weights)).indices.tolist()
     fused = torch.tensordot(through_planes(kept, series.step, scoring.through_planes), slices.fused, dims=1)
 
     results = {index: Result(scans[index].source, "not scored", reason) for index, reason in problems.items()}
@@ -88,17 +89,29 @@ def score_series(series: Series, maps: Callable[[Tensor], Maps], config: Config)
             components=_named(slices.components[place]),
         )
     blank = f"{len(problems)} of {len(scans)} slices hold nothing to judge and were left out" if problems else ""
-    highest = [top_mean(column[None], scoring.top_slices) for column in slices.components.T]
+    highest = slices.components.topk(len(weights), dim=0).values  # (len(weights), K)
     return SeriesResult(
         series.source,
         "scored",
         blank,
-        score=float(slices.scores[top].mean()),
+        score=float(weights @ slices.scores[top]),
         slices=tuple(results[index] for index in range(len(scans))),
         top=tuple(kept[place] for place in top),
-        components=_named(torch.cat(highest)),
+        components=_named(weights @ highest),
         seconds=time.monotonic() - started,
     )
+
+
+def top_weights(count: int, share: float) -> Tensor:
+    """Return the weights, at least one, of the highest of `count` scores in their mean; their sum is 1.
+
+    Of 30 slices a twentieth is one and a half: the second counts half. A whole number would make a step between series
+    of one length and the next. With less than one slice the highest stands alone.
+    """
+    weights = (share * count - torch.arange(count)).clamp(0, 1)
+    weights[0] = 1
+    weights = weights[weights > 0]
+    return weights / weights.sum()
 
 
 def through_planes(places: Sequence[int], step: float | None, sigma: float) -> Tensor:

@@ -12,7 +12,7 @@ from anogan.config import load_config
 from anogan.scan import Scan
 from anogan.scoring import COMPONENTS, Maps
 from anogan.series import Series, SeriesResult
-from anogan.volume import BATCH, score_series, through_planes
+from anogan.volume import BATCH, score_series, through_planes, top_weights
 
 CONFIG = load_config("tiny")
 K = len(COMPONENTS)
@@ -73,6 +73,13 @@ def test_the_score_is_the_mean_of_the_top_share() -> None:
     assert found.components == pytest.approx(dict.fromkeys(COMPONENTS, 0.385), abs=1e-6)
     assert [one.score for one in found.slices] == pytest.approx(levels, abs=1e-6)
     assert score(series(levels), "scoring.top_slices=0.1").top == (39, 38, 37, 36)
+
+
+def test_a_part_of_a_slice_counts_in_part() -> None:
+    assert top_weights(40, 0.05).tolist() == [0.5, 0.5]
+    assert top_weights(30, 0.05).tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert top_weights(5, 0.05).tolist() == [1]
+    assert score(series([0.1] * 28 + [0.4, 0.7])).score == pytest.approx((2 * 0.7 + 0.4) / 3, abs=1e-6)
 
 
 def test_the_score_does_not_grow_with_the_number_of_slices() -> None:
