@@ -18,7 +18,7 @@ PYTHON  ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13,$
 ANOGAN = .venv/bin/anogan
 TOOLS  = .venv/bin/python -m
 
-.PHONY: demo test lint chromium clean distclean
+.PHONY: demo test lint programs clean distclean
 .DELETE_ON_ERROR:
 
 # Every stage is skipped when its result is there. `train --resume` goes on after a kill, or starts.
@@ -29,7 +29,7 @@ demo: .venv/installed
 		$(ANOGAN) calibrate "$(RUN)" "$(DATA)" && $(ANOGAN) evaluate "$(RUN)" "$(DATA)"; }
 	@$(ANOGAN) dashboard "$(RUN)" --port $(PORT)
 
-test: .venv/installed-dev chromium lint
+test: .venv/installed-dev programs lint
 	$(TOOLS) pytest
 
 lint: .venv/installed-dev
@@ -37,11 +37,15 @@ lint: .venv/installed-dev
 	$(TOOLS) ruff format --check .
 	$(TOOLS) mypy
 
-# One test drives a real browser. Without one it is skipped, and pytest says so.
-chromium:
-	@command -v chromium >/dev/null \
-		|| { [ "$$(id -u)" = 0 ] && apt-get update && apt-get install --yes --no-install-recommends chromium; } \
-		|| echo "chromium is missing and cannot be installed here: the browser test will be skipped"
+# Some tests drive real programs: a browser, a PACS, another DICOM toolkit, a validator, a database. What is missing and
+# cannot be installed is skipped, and pytest says so.
+programs:
+	@missing=; for pair in chromium:chromium Orthanc:orthanc storescu:dcmtk dciodvfy:dicom3tools psql:postgresql; do \
+		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	case "$$missing" in *orthanc*) missing="$$missing orthanc-dicomweb";; esac; \
+	[ -z "$$missing" ] \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update && apt-get install --yes --no-install-recommends $$missing; } \
+		|| echo "missing and not to be installed here:$$missing; the tests that need them will be skipped"
 
 # torch is named beside the package, so that pip never looks for a newer one with gigabytes of CUDA.
 .venv/installed: pyproject.toml

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from anogan.detector import Detector
     from anogan.evaluation import Report, evaluate
     from anogan.heatmap import overlay
-    from anogan.io import find_images, read_scan
+    from anogan.io import find_images, read_scan, read_series
     from anogan.scan import Result, Scan
+    from anogan.series import Series, SeriesResult
     from anogan.training import TrainingEvent
 
 __version__ = "0.1.0"
@@ -31,6 +32,8 @@ __all__ = [
     "Result",
     "Scan",
     "ScanSet",
+    "Series",
+    "SeriesResult",
     "Splits",
     "TrainingEvent",
     "__version__",
@@ -42,6 +45,7 @@ __all__ = [
     "overlay",
     "profile_names",
     "read_scan",
+    "read_series",
 ]
 
 _HOME = {
@@ -53,6 +57,8 @@ _HOME = {
     "Result": "scan",
     "Scan": "scan",
     "ScanSet": "dataset",
+    "Series": "series",
+    "SeriesResult": "series",
     "Splits": "dataset",
     "TrainingEvent": "training",
     "evaluate": "evaluation",
@@ -63,6 +69,7 @@ _HOME = {
     "overlay": "heatmap",
     "profile_names": "config",
     "read_scan": "io",
+    "read_series": "io",
 }
 
 

@@ -129,6 +129,8 @@ class Calibration:
     column, groups
         Where each scanner, site or sex is calibrated by itself: what the groups are, and the calibration of each. Then
         only these decide; `scores` and `threshold` are those of all images together. Empty otherwise.
+    unit
+        What was scored: "images" or "series".
 
     References
     ----------
@@ -142,6 +144,7 @@ class Calibration:
     confidence: float | None = None
     column: str = ""
     groups: dict[str, Calibration] = field(default_factory=dict)
+    unit: str = "images"
 
     @classmethod
     def fit(
@@ -250,16 +253,16 @@ class Calibration:
         if self.groups:
             each = " ".join(f"{name}: {part.promise()}" for name, part in self.groups.items())
             return f"Each {self.column} has a threshold of its own. {each}"
-        n, rate = len(self.scores), self.false_alarm_rate
+        n, rate, unit = len(self.scores), self.false_alarm_rate, self.unit
         chosen = rank(n, rate, self.confidence)
         if self.confidence is not None:
             sure = f"{100 * self.confidence:g} % confidence"
             return (
-                f"With {n} healthy calibration images and {sure}, this set flags at most {rate:.1%} of healthy images "
+                f"With {n} healthy calibration {unit} and {sure}, this set flags at most {rate:.1%} of healthy {unit} "
                 f"like them; on average over calibration sets, {chosen / (n + 1):.1%}."
             )
         return (
-            f"With {n} healthy calibration images, at most {rate:.1%} of healthy images like them are flagged on "
+            f"With {n} healthy calibration {unit}, at most {rate:.1%} of healthy {unit} like them are flagged on "
             f"average over calibration sets; with 95 % confidence this set flags at most {self.bound():.1%}."
         )
 

@@ -146,6 +146,33 @@ class ScoringConfig(_Section):
         0.01, gt=0, le=1, description="share of the fused map whose mean is the focal part of the image score"
     )
     bank: int = Field(3000, ge=10, description="patches kept in the coreset of healthy features")
+    through_planes: float = Field(
+        2.0, ge=0, le=20, description="mm: standard deviation of the Gaussian that smooths maps from slice to slice"
+    )
+    top_slices: float = Field(
+        0.05, gt=0, le=1, description="share of a series' slices: the mean of the highest is its score"
+    )
+
+
+class GateConfig(_Section):
+    """What is scored at all; by default everything. What a header does not say is never a reason to refuse."""
+
+    modalities: tuple[str, ...] = Field((), description="DICOM Modality, such as MR; none named: any")
+    body_parts: tuple[str, ...] = Field((), description="DICOM BodyPartExamined, such as HEAD; none named: any")
+    views: tuple[str, ...] = Field((), description="DICOM ViewPosition, such as PA; none named: any")
+    planes: tuple[Literal["axial", "coronal", "sagittal"], ...] = Field(
+        (), description="the nearest plane of the patient in which a slice lies; none named: any"
+    )
+    least_slices: int = Field(1, ge=1, description="of a series")
+    largest_clipped: float = Field(
+        1.0, gt=0, le=1, description="share of the pixels that the window may make black or white"
+    )
+    burned_in: Literal["accept", "header", "pixels"] = Field(
+        "accept",
+        description="text burnt into the image: accept; header: refuse what the header says holds it; pixels: also what"
+        " looks like it, unless the header says that it holds none",
+    )
+    smallest_side: int = Field(1, ge=1, description="pixels")
 
 
 class CalibrationConfig(_Section):
@@ -159,6 +186,7 @@ class Config(_Section):
 
     name: str = "custom"
     description: str = ""
+    gate: GateConfig = GateConfig()
     input: InputConfig = InputConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     network: NetworkConfig = NetworkConfig()

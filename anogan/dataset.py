@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
@@ -16,6 +16,7 @@ from anogan.config import Config, InputConfig
 from anogan.io.pixels import WindowChoice
 from anogan.listing import Entry, read_listing
 from anogan.scan import Scan
+from anogan.series import Series
 
 LEAST_TRAIN = 10
 """Fewer healthy training images than this are refused."""
@@ -81,6 +82,22 @@ class ScanSet(Sequence[Item]):
         item = self.items[index]
         return dataclasses.replace(io.read_scan(item.path, self.window), subject=item.subject, group=item.group)
 
+    def read_series(self, problems: list[tuple[Path, str]]) -> Iterator[Series]:
+        """Read the longest series of each subject, one by one; the subject is the set's.
+
+        Files that cannot be read are added to `problems`, with the reason.
+        """
+        files: dict[str, list[Path]] = {}
+        for item in self.items:
+            files.setdefault(item.subject, []).append(item.path)
+        for subject, paths in files.items():
+            found, failed = io.read_series(paths, self.window)
+            problems += failed
+            if found:
+                longest = max(found, key=lambda series: len(series.scans))
+                scans = tuple(dataclasses.replace(scan, subject=subject) for scan in longest.scans)
+                yield dataclasses.replace(longest, scans=scans)
+
     def read_mask(self, index: int) -> np.ndarray | None:
         """Read where one image is abnormal: (H, W) bool, or None when nobody has drawn it."""
         path = self.items[index].mask
@@ -143,6 +160,14 @@ class ScanSet(Sequence[Item]):
             if progress is not None:
                 progress(index + 1, len(self))
         return images[: len(kept)], kept, problems
+
+    def load_enough(self, config: InputConfig, least: int) -> tuple[np.ndarray, list[int]]:
+        """Return images and indices as `load` does; ValueError where fewer than `least` can be read."""
+        images, kept, problems = self.load(config)
+        if len(kept) < least:
+            why = f"; {problems[0][0]}: {problems[0][1]}" if problems else ""
+            raise ValueError(f"{self.name}: {len(kept)} readable images, at least {least} are needed{why}")
+        return images, kept
 
 
 @dataclass(frozen=True)

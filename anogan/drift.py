@@ -21,17 +21,20 @@ import bisect
 import datetime
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.stats import ks_2samp
 
 from anogan.io.atomic import write_bytes
+from anogan.io.pseudonym import person_hash
 from anogan.scan import Result
+from anogan.series import SeriesResult
 
 FALSE_ALARM = 0.01
 STAKES = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
@@ -41,6 +44,7 @@ ABNORMAL_SHARE = 0.05
 WINDOW = 200  # recent cases whose features are compared with the calibration images'
 PAUSED = "the calibration no longer holds, see `anogan drift`"
 _FORMAT = 1
+Judged = TypeVar("Judged", Result, SeriesResult)
 _FILE = "drift.json"
 
 
@@ -121,7 +125,7 @@ class Monitor:
     scores
         Of the cases so far, sorted.
     seen
-        Hashes of the persons, or of files that name none, that have been counted.
+        Keyed hashes of the persons, and hashes of the files that name none, that have been counted.
     recent
         Component scores of the last `WINDOW` cases, oldest first.
     alarm
@@ -157,7 +161,7 @@ class Monitor:
         """
         drawn: dict[str, Case] = {}
         for case in cases:
-            key = _hash("person", case.person) if case.person else case.content
+            key = person_hash(case.person) if case.person else case.content
             if key not in self.seen and (key not in drawn or case.content < drawn[key].content):
                 drawn[key] = case  # keeps the place of the person's first image
         count = 0
@@ -179,6 +183,17 @@ class Monitor:
         self.recent = [*self.recent, {name: float(value) for name, value in case.components.items()}][-WINDOW:]
         if self.total >= 1 / FALSE_ALARM:
             self.alarm = len(self.scores), _today()
+
+    def forget(self, person: str) -> bool:
+        """Forget that a person was counted, and tell whether one was; the score stays, as nobody's.
+
+        A random hash takes the place of the person's, because there is one for each score.
+        """
+        known = person_hash(person)
+        if known not in self.seen:
+            return False
+        self.seen = self.seen - {known} | {secrets.token_hex(8)}
+        return True
 
     def p_value(self, score: float, chance: float) -> float:
         """Return the smoothed p-value of a score among the calibration images and the cases so far.
@@ -308,7 +323,7 @@ def warning(run: Path) -> str:
     return Monitor.open(run).warning() if (run / _FILE).is_file() else ""
 
 
-def pause(result: Result) -> Result:
+def pause(result: Judged) -> Judged:
     """Return the result without a decision, and with the reason: what an alarm makes of it."""
     return result if result.flagged is None else replace(result, flagged=None, reason=PAUSED)
 

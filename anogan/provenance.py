@@ -14,17 +14,18 @@ import torch
 
 import anogan
 from anogan.dataset import ScanSet
+from anogan.io.pseudonym import key_name, person_hash
 
 
-def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int) -> dict[str, Any]:
+def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: list[int], seed: int) -> dict[str, Any]:
     """Return what is worth knowing of a training run, JSON-ready.
 
     Parameters
     ----------
-    train
-        The scans that trained (without the held-out ones).
+    train, holdout
+        The scans that trained, and those that were held out.
     kept, kept_holdout
-        Indices of the readable scans among them and among the held-out ones.
+        Indices of the readable scans among each.
     seed
         The run's seed.
 
@@ -32,7 +33,8 @@ def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int
     -------
     dict
         `files` are 16 hex digits of each file's SHA-256, sorted: enough to notice a training image among calibration
-        images, and nothing that names a file or a subject.
+        images, and nothing that names a file or a subject. `people` says whose each image is, in the order in which
+        they trained, by hashes under the key that `key` names: what `anogan.erasure` goes by.
     """
     files = sorted(file_hash(train.items[index].path) for index in kept)
     return {
@@ -42,21 +44,26 @@ def describe(train: ScanSet, kept: list[int], kept_holdout: list[int], seed: int
         "images": len(kept),
         "holdout_images": len(kept_holdout),
         "subjects": len(set(train.subjects)),
+        "people": {
+            "key": key_name(),
+            "train": [person_hash(train[index].subject) for index in kept],
+            "holdout": [person_hash(holdout[index].subject) for index in kept_holdout],
+        },
         "seed": seed,
         "versions": {"anogan": anogan.__version__, "torch": torch.__version__, "numpy": np.__version__},
         "git": git_revision(),
     }
 
 
-def describe_calibration(scans: ScanSet) -> dict[str, Any]:
-    """Return what is worth knowing of the healthy scans that set a threshold, JSON-ready; `files` as in `describe`."""
-    files = sorted(file_hash(item.path) for item in scans)
+def describe_calibration(paths: Iterable[Path], subjects: Iterable[str]) -> dict[str, Any]:
+    """Return what is worth knowing of the healthy images that set a threshold, JSON-ready; `files` as in `describe`."""
+    files = sorted(map(file_hash, paths))
     return {
         "calibrated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "data": data_hash(files),
         "files": files,
-        "images": len(scans),
-        "subjects": len(set(scans.subjects)),
+        "images": len(files),
+        "subjects": len(set(subjects)),
         "versions": {"anogan": anogan.__version__},
     }
 

@@ -9,8 +9,8 @@ there is of fine and of coarse detail at a place. All three are two-sided: too s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -119,25 +119,34 @@ class PatchBank:
     ----------
     bank
         (K, D)
+    origin
+        (K,) int32: which training image each patch comes from; None in a detector of before it was noted.
     """
 
-    def __init__(self, bank: Tensor) -> None:
-        self.bank = bank
+    def __init__(self, bank: Tensor, origin: Tensor | None = None) -> None:
+        self.bank, self.origin = bank, origin
 
     @classmethod
     def fit(cls, embedded: Tensor, size: int, seed: int) -> PatchBank:
         """Choose `size` patches by greedy farthest-point sampling out of at most 8 times as many, drawn at random."""
         patches = embedded.permute(0, 2, 3, 1).reshape(-1, embedded.shape[1])  # (N * H * W, D)
         generator = torch.Generator().manual_seed(seed)
-        patches = patches[torch.randperm(len(patches), generator=generator)[: 8 * size]]
+        drawn = torch.randperm(len(patches), generator=generator)[: 8 * size]
+        patches, origin = patches[drawn], (drawn // embedded[0, 0].numel()).int()
         if len(patches) <= size:
-            return cls(patches.clone())
+            return cls(patches.clone(), origin)
         chosen = torch.zeros(size, dtype=torch.long)
         nearest = torch.full((len(patches),), torch.inf)
         for index in range(1, size):
             nearest = torch.minimum(nearest, (patches - patches[chosen[index - 1]]).square().sum(1))
             chosen[index] = nearest.argmax()
-        return cls(patches[chosen])
+        return cls(patches[chosen], origin[chosen])
+
+    def without(self, images: Sequence[int]) -> PatchBank:
+        """Return the bank without the patches of these training images; `origin` must be known."""
+        assert self.origin is not None
+        kept = ~torch.isin(self.origin, torch.tensor(images, dtype=self.origin.dtype))
+        return PatchBank(self.bank[kept], self.origin[kept])
 
     def distance(self, embedded: Tensor) -> Tensor:
         """Return the distance to the nearest healthy patch at every place, (N, H, W)."""
@@ -168,10 +177,13 @@ class Reference:
         """Fit to healthy images, (N, C, S, S) in [-1, 1], or to `IMAGES` of them, drawn with the run's seed."""
         seed = config.training.seed
         torch.manual_seed(seed)
-        chosen = images[torch.randperm(len(images))[:IMAGES]]
+        drawn = torch.randperm(len(images))[:IMAGES]
+        chosen = images[drawn]
         features = [discriminator.features(batch) for batch in chosen.split(64)]
         levels = [torch.cat(level) for level in zip(*features, strict=True)]
-        return cls.fit(levels, chosen, config.input.size // 4, config.scoring.bank, seed)
+        learned = cls.fit(levels, chosen, config.input.size // 4, config.scoring.bank, seed)
+        assert learned.bank.origin is not None
+        return replace(learned, bank=PatchBank(learned.bank.bank, drawn[learned.bank.origin].int()))
 
     @classmethod
     def fit(cls, features: list[Tensor], images: Tensor, side: int, bank_size: int, seed: int) -> Reference:
@@ -190,7 +202,8 @@ class Reference:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what `from_tensors` needs."""
-        return {
+        origin = {} if self.bank.origin is None else {"reference.bank.origin": self.bank.origin}
+        return origin | {
             "reference.projection": self.projection,
             "reference.mean": self.gaussian.mean,
             "reference.factor": self.gaussian.factor,
@@ -204,4 +217,5 @@ class Reference:
         """Rebuild it; KeyError when a tensor is missing."""
         gaussian = PositionGaussian(tensors["reference.mean"], tensors["reference.factor"])
         of_spectrum = PositionGaussian(tensors["reference.spectrum.mean"], tensors["reference.spectrum.factor"])
-        return cls(tensors["reference.projection"], gaussian, PatchBank(tensors["reference.bank"]), of_spectrum)
+        bank = PatchBank(tensors["reference.bank"], tensors.get("reference.bank.origin"))
+        return cls(tensors["reference.projection"], gaussian, bank, of_spectrum)

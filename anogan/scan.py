@@ -34,6 +34,11 @@ class Geometry:
         x, y, z = np.cross(self.along_row, self.along_column)
         return float(x), float(y), float(z)
 
+    @property
+    def plane(self) -> str:
+        """The nearest plane of the patient: "axial", "coronal" or "sagittal"."""
+        return ("sagittal", "coronal", "axial")[int(np.abs(self.normal).argmax())]
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:

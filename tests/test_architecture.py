@@ -13,11 +13,11 @@ PACKAGE = ROOT / "anogan"
 LAYERS = [
     {"config", "scan", "series"},
     {"networks", "metrics", "heatmap", "augmentation", "blur"},
-    {"io", "transforms", "losses", "local_fakes", "scoring", "calibration"},
+    {"io", "transforms", "losses", "local_fakes", "scoring", "calibration", "gate", "volume"},
     {"inversion", "reference", "listing", "dataset", "checkpoint", "devices", "provenance", "synthetic", "drift"},
     {"training", "progress", "snapshots"},
     {"detector"},
-    {"evaluation", "review", "contamination", "selftest", "comparison", "pacs"},
+    {"evaluation", "review", "contamination", "selftest", "comparison", "erasure", "pacs"},
     {"console", "cli", "dashboard", "app", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -52,7 +52,8 @@ def test_help_is_light_and_names_every_command() -> None:
     )
     for command in (
         *("synth", "info", "train", "calibrate", "inspect", "evaluate", "dashboard"),
-        *("contamination", "selftest", "drift", "compare"),
+        *("contamination", "selftest", "drift", "compare", "deidentify", "erase"),
+        *("export", "listen", "queue", "pacs"),
     ):
         assert re.search(rf"\b{command}\b", done.stdout)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
@@ -73,8 +74,8 @@ def test_the_demo_size_is_written_down_once() -> None:
     from anogan.synthetic import write_phantom
 
     defaults = inspect.signature(write_phantom).parameters, inspect.signature(synth).parameters
-    assert defaults[0]["subjects"].default == defaults[1]["subjects"].default
-    assert defaults[0]["seed"].default == defaults[1]["seed"].default
+    for name in ("subjects", "slices", "spacing", "seed"):
+        assert defaults[0][name].default == defaults[1][name].default
 
 
 def test_version(anogan) -> None:
@@ -94,6 +95,8 @@ def test_version(anogan) -> None:
         ["calibrate", "runs/x", "images", "--false-alarm-rate", "often"],
         ["calibrate"],
         ["calibrate", "runs/x"],  # no images
+        ["calibrate", "runs/x", "images", "--series", "--group", "scanner"],
+        ["inspect", "runs/x", "images", "--series", "--monitor"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(anogan, arguments: list[str]) -> None:
@@ -220,6 +223,55 @@ def test_info_tells_what_a_series_is(anogan, tmp_path: Path) -> None:
     assert told["body part"] == "HEAD"
     assert told["window"] == "center 1, width 2, LINEAR"
     assert told["burned-in text"] == "no, says the header"
+
+
+def write_heads(folder: Path, heads: int, slices: int = 4) -> None:
+    """Write series of slices that look like those of `tiny_folder`, a folder each, as a PACS would hand them out."""
+    from anogan.io.dicom import write_dicom
+    from anogan.synthetic import tiny_images
+
+    images, _, _ = tiny_images(heads * slices, 0, size=48, seed=9)
+    for index, pixels in enumerate(images):
+        head, place = divmod(index, slices)
+        path = folder / f"head {head:02d}" / f"IM{place}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_dicom(
+            path,
+            (pixels * 4000).astype("uint16"),
+            position=(0, 0, 3.0 * place),
+            uids=(f"1.2.{head}", f"1.2.{head}.1", f"1.2.{head}.1.{place}"),
+            patient_id=f"patient {head}",
+            window=(2000, 4000),
+        )
+
+
+def test_series_are_calibrated_and_inspected(anogan, tiny_run: Path, tmp_path: Path) -> None:
+    run, work, site = (tmp_path / name for name in ("run", "work", "site"))
+    shutil.copytree(tiny_run, run)
+    write_heads(work, 2)
+    (work / "notes.dcm").write_text("this is a text file")
+    before = anogan("inspect", run, work / "head 00", "--series", "--out", tmp_path / "before")
+    assert before.code == 0
+    assert "not calibrated for series: run `anogan calibrate RUN DATA --series`" in " ".join(before.out.split())
+    assert "is not calibrated for series" in anogan("inspect", run, work, "--series", "--fdr", 0.1).err
+
+    write_heads(site / "healthy", 12)
+    calibrated = anogan("calibrate", run, site, "--series", "--out", tmp_path / "there", "--false-alarm-rate", 0.1)
+    assert calibrated.code == 0, calibrated.err
+    assert "With 12 healthy calibration series, at most 10.0% of healthy series" in calibrated.out
+    result = anogan("inspect", tmp_path / "there", work, "--series")
+    assert result.code == 1  # for the sake of the text file
+    assert "2 scored" in result.out
+    assert result.err.endswith("anogan: 1 file not scored")
+    document = json.loads((tmp_path / "there" / "results" / "results.json").read_text())
+    assert document["detector"]["unit"] == "series"
+    scored = [case for case in document["cases"] if case["status"] == "scored"]
+    assert [Path(case["file"]).name for case in scored] == ["head 00", "head 01"]
+    for case in scored:
+        assert 0 < case["p_value"] <= 1
+        assert case["slices"] == 4
+    kept = [path.read_text(errors="replace") for path in (tmp_path / "there").rglob("*.*") if path.is_file()]
+    assert not any("patient " in text for text in kept)
 
 
 def test_inspect_writes_results_and_never_calls_a_bad_file_normal(

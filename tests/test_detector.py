@@ -13,6 +13,8 @@ from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
 from anogan.scan import Scan
 from anogan.scoring import COMPONENTS
+from anogan.series import Series
+from anogan.synthetic import tiny_images
 
 RESIDUALS = ("residual", "feature_residual")
 
@@ -178,6 +180,108 @@ def test_a_score_that_varies_across_the_threshold_is_for_a_person(tiny_detector:
     assert result.reason.startswith("review by hand: the score")
     far = dataclasses.replace(near, threshold=first.score + 2 * first.uncertainty)
     assert dataclasses.replace(varying, calibration=far).inspect(scan).flagged is False
+
+
+@pytest.fixture(scope="module")
+def heads() -> list[Series]:
+    """Eleven healthy series of six slices, and one with an anomaly in slices 2 and 3."""
+    images, _, _ = tiny_images(72, 0, size=48, seed=5)
+    images[-4:-2, 14:24, 20:30] = 1
+    slices = [
+        tuple(Scan(pixels, f"{head}/{place}.dcm", subject=f"s{head}") for place, pixels in enumerate(volume))
+        for head, volume in enumerate(images.reshape(12, 6, 48, 48))
+    ]
+    return [Series(scans, f"head {head}", 3.0) for head, scans in enumerate(slices)]
+
+
+def test_a_series_scores_as_its_slices_do(tiny_detector: Detector, heads: list[Series]) -> None:
+    result = tiny_detector.inspect_series(dataclasses.replace(heads[0], step=None))
+    alone = list(tiny_detector.inspect_many(heads[0].scans))
+    assert [one.score for one in result.slices] == pytest.approx([one.score for one in alone], abs=1e-3)
+    assert result.score == pytest.approx(max(one.score for one in result.slices))
+    assert result.slices[0].anomaly_map == pytest.approx(alone[0].anomaly_map, abs=1e-2)
+
+
+def test_an_anomaly_is_found_in_its_slices(tiny_detector: Detector, heads: list[Series]) -> None:
+    results = [tiny_detector.inspect_series(head) for head in heads]
+    assert results[-1].score > max(result.score for result in results[:-1])
+    assert results[-1].top[0] in (2, 3)
+
+
+def test_without_a_calibration_on_series_nothing_is_decided(tiny_detector: Detector, heads: list[Series]) -> None:
+    result = tiny_detector.inspect_series(heads[0])
+    assert (result.status, result.p_value, result.flagged) == ("scored", None, None)
+    assert result.reason.startswith("not calibrated for series: run `anogan calibrate RUN DATA --series`")
+    assert tiny_detector.summary(series=True)["threshold"] is None
+
+
+def test_series_are_calibrated_by_themselves_and_kept(
+    tiny_detector: Detector, heads: list[Series], tmp_path: Path
+) -> None:
+    calibrated = tiny_detector.calibrate_series(iter(heads[:9]), 0.1)
+    loaded = Detector.load(calibrated.save(tmp_path / "run"))
+    assert loaded.summary() == tiny_detector.summary()  # the operating point of images is as it was
+    assert loaded.summary(series=True) == calibrated.summary(series=True)
+    assert loaded.summary(series=True)["promise"].startswith("With 9 healthy calibration series, at most 10.0% of")
+    assert loaded.provenance["series_calibrations"][0]["series"] == 9
+    scores = sorted(loaded.inspect_series(head).score for head in heads[:9])
+    assert scores == pytest.approx(loaded.series_calibration.scores.tolist(), abs=1e-4)
+    odd = loaded.inspect_series(heads[-1])
+    assert (odd.p_value, odd.flagged, odd.reason) == (0.1, True, "")
+    assert loaded.inspect_series(heads[9]).p_value == loaded.series_calibration.p_value(
+        loaded.inspect_series(heads[9]).score
+    )
+
+
+def test_a_run_from_before_there_were_series_is_read(tiny_detector: Detector, tmp_path: Path) -> None:
+    run = tiny_detector.save(tmp_path)
+    described = json.loads((run / "detector.json").read_text())
+    del described["series_calibration"]
+    (run / "detector.json").write_text(json.dumps(described))
+    assert Detector.load(run).series_calibration is None
+
+
+def test_series_that_may_not_calibrate(tiny_detector: Detector, heads: list[Series], tiny_splits) -> None:
+    with pytest.raises(ValueError, match="^head 0: is a second series of its subject; calibrate on one of each$"):
+        tiny_detector.calibrate_series([heads[0], heads[0]])
+    with pytest.raises(ValueError, match="^calibration: 2 healthy series cannot give a false-alarm rate of 0.05; at"):
+        tiny_detector.calibrate_series(heads[:2], 0.05)
+    trained = Series((tiny_splits.train.read(0), tiny_splits.train.read(1)), "trained")
+    with pytest.raises(ValueError, match="^trained: 2 of its files were used in training; calibrate on others$"):
+        tiny_detector.calibrate_series([trained])
+    gated = dataclasses.replace(tiny_detector, config=anogan.load_config("tiny", ["gate.least_slices=20"]))
+    with pytest.raises(ValueError, match="; 1 were not scored, the first: head 0: holds 6 slices; profile tiny takes"):
+        gated.calibrate_series(heads[:1])
+
+
+def test_what_the_gate_refuses_is_not_scored(tiny_detector: Detector, heads: list[Series]) -> None:
+    gated = dataclasses.replace(
+        tiny_detector, config=anogan.load_config("tiny", ["gate.least_slices=7", 'gate.modalities=["MR"]'])
+    )
+    scans = heads[0].scans[:3]
+    mixed = [scans[0], dataclasses.replace(scans[1], modality="CT"), dataclasses.replace(scans[2], modality="MR")]
+    results = list(gated.inspect_many(mixed))
+    assert [result.status for result in results] == ["scored", "not scored", "scored"]
+    assert results[1].reason == "0/1.dcm: its modality is CT; profile tiny accepts MR"
+    series = gated.inspect_series(heads[0])
+    assert (series.status, series.flagged, series.slices) == ("not scored", None, ())
+    assert series.reason == "head 0: holds 6 slices; profile tiny takes at least 7"
+
+
+def test_a_series_whose_score_varies_across_the_threshold_is_for_a_person(
+    tiny_detector: Detector, heads: list[Series]
+) -> None:
+    config = anogan.load_config("tiny", ["inversion.restarts=3"])
+    weights = torch.full((len(COMPONENTS),), 1 / len(COMPONENTS))
+    varying = dataclasses.replace(
+        tiny_detector, config=config, fusion=dataclasses.replace(tiny_detector.fusion, weights=weights)
+    )
+    first = varying.inspect_series(heads[0])
+    spread = first.slices[first.top[0]].uncertainty
+    near = dataclasses.replace(tiny_detector.calibration, threshold=first.score + spread / 2, scores=np.zeros(19))
+    result = dataclasses.replace(varying, series_calibration=near).inspect_series(heads[0])
+    assert result.flagged is None
+    assert result.reason.startswith("review by hand: the score")
 
 
 def break_weights(run: Path) -> None:

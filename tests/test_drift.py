@@ -1,5 +1,6 @@
 """The watch over the calibration: bets by hand, an oracle, false alarms, and what is kept."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from scipy.stats import ks_2samp
 
 from anogan import drift
 from anogan.drift import FALSE_ALARM, JUMP, STAKES, Case, Monitor, bet
+from anogan.io.pseudonym import person_hash
 from anogan.scan import Result
 
 
@@ -194,3 +196,25 @@ def test_the_state_holds_no_names(tmp_path: Path) -> None:
     monitor.add([Case("0" * 16, "MUELLER^ANNA", 3.5, {"residual": 1.0})])
     monitor.save(run)
     assert "MUELLER" not in (run / "drift.json").read_text()
+
+
+def test_a_person_is_counted_under_a_keyed_hash_and_can_be_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, case = write_run(tmp_path / "run", np.arange(20.0)), Case("c" * 16, "ID-7", 3.5, {})
+    monitor = Monitor.open(run)
+    monitor.add([case, Case("d" * 16, "ID-8", 4.5, {})])
+    unkeyed = hashlib.sha256(b"person\nID-7").hexdigest()[:16]
+    assert person_hash("ID-7") in monitor.seen
+    assert unkeyed not in monitor.seen
+    assert monitor.forget("ID-7")
+    assert not monitor.forget("ID-7")
+    monitor.save(run)
+    kept = Monitor.open(run)
+    assert person_hash("ID-7") not in kept.seen
+    assert person_hash("ID-8") in kept.seen
+    assert (len(kept.seen), kept.scores) == (2, [3.5, 4.5])  # the evidence stays
+    before = set(kept.seen)
+    monkeypatch.setenv("ANOGAN_PSEUDONYM_KEY", "another key of 29 characters.")
+    assert not kept.forget("ID-8")
+    assert kept.seen == before

@@ -46,6 +46,7 @@ def test_the_commands_it_shows_are_commands() -> None:
     from anogan.cli import app
 
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {str(group.name) for group in app.registered_groups}
     shown = set(re.findall(r"anogan (\w+) [\w/]", "\n".join(re.findall(r"^    anogan .*", README, flags=re.MULTILINE))))
     assert shown
     assert shown <= commands

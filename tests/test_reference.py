@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import torch
 
 from anogan.blur import gaussian_blur
+from anogan.dataset import open_dataset
+from anogan.detector import Detector
 from anogan.reference import BANDS, DIMENSIONS, PatchBank, PositionGaussian, embed, make_projection, spectrum
 
 
@@ -80,3 +84,35 @@ def test_the_spectrum_of_a_wave_is_in_its_band() -> None:
         peaks.append(int(bands.argmax()))
     assert peaks == sorted(set(peaks))
     assert spectrum(torch.rand(2, 3, 128, 128)).shape == (2, BANDS, 32, 32)
+
+
+def test_the_bank_knows_which_image_each_patch_comes_from() -> None:
+    torch.manual_seed(0)
+    healthy = torch.arange(20.0)[:, None, None, None] + 0.1 * torch.rand(20, 3, 4, 4)
+    for size in (30, 1000):  # a coreset, and all patches
+        bank = PatchBank.fit(healthy, size, 0)
+        assert bank.origin is not None
+        assert torch.equal(bank.bank.floor(), bank.origin[:, None].float().expand(-1, 3))
+        left = bank.without([3, 7])
+        assert left.origin is not None
+        kept = (bank.origin != 3) & (bank.origin != 7)
+        assert torch.equal(left.bank, bank.bank[kept])
+        assert torch.equal(left.origin, bank.origin[kept])
+        assert (~kept).any()
+
+
+def test_the_bank_of_a_detector_holds_patches_of_the_images_it_names(
+    tiny_folder: Path, tiny_detector: Detector
+) -> None:
+    config, reference = tiny_detector.config, tiny_detector.reference
+    train = open_dataset(tiny_folder, config).train
+    rest, _ = train.split_by_subject(config.training.holdout, config.training.seed)
+    images = torch.from_numpy(rest.load(config.input)[0])
+    assert reference.bank.origin is not None
+    for image in reference.bank.origin.unique().tolist()[:5]:
+        with torch.no_grad():
+            features = tiny_detector.networks.discriminator.features(images[image : image + 1])
+        embedded = embed(features, reference.gaussian.mean.shape[0], reference.projection)
+        own = PatchBank(embedded.permute(0, 2, 3, 1).reshape(-1, embedded.shape[1]))
+        patches = reference.bank.bank[reference.bank.origin == image]
+        assert own.distance(patches.T[None, :, :, None]).max() < 1e-2 * patches.norm(dim=1).max()

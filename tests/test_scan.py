@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from anogan.scan import Result, Scan
+from anogan.scan import Geometry, Result, Scan
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,17 @@ def test_a_result_that_is_not_scored_has_no_verdict() -> None:
     assert result.flagged is None
     assert result.p_value is None
     assert result.anomaly_map is None
+
+
+@pytest.mark.parametrize(
+    ("along_row", "along_column", "plane"),
+    [
+        ((1, 0, 0), (0, 1, 0), "axial"),
+        ((0, 1, 0), (0, 0, -1), "sagittal"),
+        ((1, 0, 0), (0, 0.6, -0.8), "coronal"),  # 37 degrees off
+    ],
+)
+def test_a_plane_is_the_nearest_one(
+    along_row: tuple[float, float, float], along_column: tuple[float, float, float], plane: str
+) -> None:
+    assert Geometry((0, 0, 0), along_row, along_column).plane == plane

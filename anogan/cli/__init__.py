@@ -4,7 +4,7 @@ Exit codes: 0 done; 1 the data or the model is at fault, or an image was not sco
 Everything heavy is imported inside the commands, because `anogan --help` must not wait for torch.
 """
 
-from anogan.cli import data, training, use, validation, watch  # each adds its commands, in this order
+from anogan.cli import data, dicom, pacs, privacy, training, use, validation, watch  # adds its commands, in this order
 from anogan.cli.app import app, main
 
-__all__ = ["app", "data", "main", "training", "use", "validation", "watch"]
+__all__ = ["app", "data", "dicom", "main", "pacs", "privacy", "training", "use", "validation", "watch"]

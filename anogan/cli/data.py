@@ -24,13 +24,15 @@ def synth(
             help="How many healthy subjects train, calibrate and are tested, and how many abnormal are tested."
         ),
     ] = (200, 60, 40, 60),
+    slices: Annotated[int, typer.Option(help="Slices per subject, about the lateral ventricles.")] = 5,
+    spacing: Annotated[float, typer.Option(help="mm from slice to slice.")] = 8.0,
     seed: Annotated[int, typer.Option(help="The same seed writes the same images.")] = 0,
 ) -> None:
     """Write the demo's images: brain MR slices of many subjects, as DICOM, some with lesions."""
     from anogan.synthetic import write_phantom
 
     with Bar("writing subjects") as bar:
-        manifest = write_phantom(out, subjects=subjects, seed=seed, progress=bar)
+        manifest = write_phantom(out, subjects=subjects, slices=slices, spacing=spacing, seed=seed, progress=bar)
     typer.echo(f"{manifest} lists what was written")
 
 

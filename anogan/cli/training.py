@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from anogan.console import Bar
 
 if TYPE_CHECKING:
     from anogan.config import Config
+    from anogan.dataset import ScanSet
+    from anogan.detector import Detector
+    from anogan.series import Series
 
 
 @app.command()
@@ -106,6 +110,10 @@ def calibrate(
             show_default=False,
         ),
     ] = None,
+    series: Annotated[
+        bool,
+        typer.Option("--series", help="Set the threshold of whole series instead: one series of each healthy subject."),
+    ] = False,
     plan: Annotated[
         float | None,
         typer.Option(
@@ -119,6 +127,8 @@ def calibrate(
         return
     if run is None or data is None:
         raise typer.BadParameter("missing; give both, or --plan RATE alone", param_hint="'RUN' 'DATA'")
+    if series and group:
+        raise typer.BadParameter("is for single images, not for --series", param_hint="'--group'")
     if out is not None:
         refuse_full(out, "choose another --out")
     detector = load_detector(run)
@@ -130,6 +140,9 @@ def calibrate(
         scans = open_healthy(data, group, config.input.window)
     else:
         scans = open_dataset(data, config, group=group).calibration
+    if series:
+        _calibrate_series(detector, scans, false_alarm_rate, confidence, out or run)
+        return
     with Bar("scoring healthy images") as bar:
         bar(0, len(scans))
         calibrated = detector.calibrate(scans, false_alarm_rate, confidence=confidence, group=group)
@@ -152,6 +165,29 @@ def calibrate(
         )
     if other_site:
         typer.echo(f"{out} holds the detector with its new threshold; {run} is as it was")
+
+
+def _calibrate_series(
+    detector: Detector, scans: ScanSet, false_alarm_rate: float | None, confidence: float | None, out: Path
+) -> None:
+    problems: list[tuple[Path, str]] = []
+    subjects = len(set(scans.subjects))
+
+    def healthy() -> Iterator[Series]:
+        with Bar("scoring healthy series") as bar:
+            for done, series in enumerate(scans.read_series(problems)):
+                bar(done, subjects)
+                yield series
+            bar(subjects, subjects)
+
+    calibrated = detector.calibrate_series(healthy(), false_alarm_rate, confidence=confidence)
+    calibrated.save(out)
+    for _, reason in problems:
+        typer.echo(reason, err=True)
+    assert calibrated.series_calibration is not None
+    typer.echo(calibrated.series_calibration.promise())
+    if left_out := subjects - len(calibrated.series_calibration.scores):
+        typer.echo(f"{left_out} of {subjects} subjects have no series that can be scored")
 
 
 def _plan(rate: float, confidence: float | None) -> None:

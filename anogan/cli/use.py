@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from anogan.console import Bar, serve
 
 if TYPE_CHECKING:
     from anogan.scan import Result, Scan
+    from anogan.series import SeriesResult
 
 
 @app.command()
@@ -42,13 +43,25 @@ def inspect(
         bool,
         typer.Option("--monitor", help="These are routine cases: count them in the watch over the calibration."),
     ] = False,
+    series: Annotated[
+        bool,
+        typer.Option("--series", help="Judge each series of slices as one volume, as one case of the work list."),
+    ] = False,
 ) -> None:
     """Score images, flag the unusual ones and draw where they differ.
 
     A file that cannot be scored is listed as "not scored", never as normal, and makes the exit code 1. With --monitor
     the scores are compared with those of the calibration images (see `anogan drift`); when they have drifted, nothing
     is flagged automatically until the run is calibrated again or the monitor reset.
+
+    With --series the p-values and flags are those of whole series, which `anogan calibrate --series` makes possible.
     """
+    if series:
+        if monitor or group:
+            option = "'--monitor'" if monitor else "'--group'"
+            raise typer.BadParameter("is for single images, not for --series", param_hint=option)
+        _inspect_series(run, paths, out or run / "results", fdr)
+        return
     from anogan import drift
     from anogan.calibration import discoveries
     from anogan.io import find_images, read_scan
@@ -117,11 +130,47 @@ def inspect(
     finish(problems, "not scored")
 
 
-def _print_results(results: list[Result], most: int = 20) -> None:
+def _inspect_series(run: Path, paths: list[Path], out: Path, fdr: float | None) -> None:
+    from anogan import drift
+    from anogan.calibration import discoveries
+    from anogan.io import iter_series
+    from anogan.io.results import ResultsWriter
+
+    detector = load_detector(run)
+    if fdr is not None:
+        discoveries([], fdr)
+        if detector.series_calibration is None:
+            raise ValueError(
+                f"{run}: is not calibrated for series, so there are no p-values for --fdr; run `anogan calibrate "
+                f"{run} DATA --series`"
+            )
+    paused = drift.warning(run)
+    results: list[SeriesResult] = []
+    problems: list[tuple[Path, str]] = []
+    with ResultsWriter(out, detector.summary(series=True), fdr) as writer, Bar("scoring series") as bar:
+        for one in iter_series(paths, problems, detector.config.input.window):
+            result = detector.inspect_series(one)
+            result = drift.pause(result) if paused else result
+            writer.add_series(one, result)
+            results.append(result)
+            bar(len(results), len(results))  # how many there are shows only once the last file is read
+        for path, reason in problems:
+            writer.add_failure(path, reason)
+    problems += [(Path(result.source), result.reason) for result in results if result.status != "scored"]
+    _print_results([result for result in results if result.status == "scored"])
+    if paused:
+        typer.echo(f"warning: {paused}", err=True)
+    elif fdr is not None:
+        typer.echo(f"{sum(map(bool, writer.discoveries))} of the work list are discoveries at {fdr:.1%}")
+    typer.echo(f"pictures of the top slices, results.json and results.csv are in {out}")
+    finish(problems, "not scored")
+
+
+def _print_results(results: Sequence[Result | SeriesResult], most: int = 20) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("image", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
+    table = Table("image or series", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
     for result in sorted(results, key=lambda result: -result.score)[:most]:
         p_value = "-" if result.p_value is None else f"{result.p_value:.3f}"
         undecided = "not calibrated" if result.p_value is None else "not decided"

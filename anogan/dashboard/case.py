@@ -73,6 +73,10 @@ def header(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
         if case.get("subject"):
             st.caption(plain(case["subject"]), width="content")
     st.markdown(plain(case_view.judgment(case, summary)))
+    if case.get("top_slices"):
+        first, *others = case["top_slices"]
+        more = f"; after it come {', '.join(map(str, others))}" if others else ""
+        st.caption(f"A series of {case['slices']} slices. Shown is slice {first}, the most unusual{more}.")
     if case["status"] != "scored":
         st.caption(
             "A file that was not scored is neither flagged nor cleared. "

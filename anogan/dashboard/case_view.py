@@ -67,7 +67,7 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
             f"The score is {number(case['score'])}. This detector is not calibrated, so there is no p-value "
             "and no threshold: compare scores with each other only."
         )
-    healthy = np.asarray(summary["calibration_scores"], dtype=float)
+    healthy, unit = np.asarray(summary["calibration_scores"], dtype=float), summary.get("unit", "images")
     above, n = int((healthy >= case["score"]).sum()), healthy.size
     if case["flagged"] is None:
         verdict = "nothing was decided" + (f": {case['reason'].rstrip('.')}" if case.get("reason") else "")
@@ -76,12 +76,12 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     side = "reaches" if case["score"] >= summary["threshold"] else "stays below"
     if above:
         counted = (
-            f"{above} of the {n} healthy calibration images scored as high or higher: p = {p_text(case['p_value'])}"
+            f"{above} of the {n} healthy calibration {unit} scored as high or higher: p = {p_text(case['p_value'])}"
         )
     else:
         counted = (
-            f"None of the {n} healthy calibration images scored as high: p = {p_text(case['p_value'])}, "
-            f"and {n} images cannot give a smaller one than 1 / {n + 1}"
+            f"None of the {n} healthy calibration {unit} scored as high: p = {p_text(case['p_value'])}, "
+            f"and {n} {unit} cannot give a smaller one than 1 / {n + 1}"
         )
     threshold, joined = number(summary["threshold"]), "and" if case["flagged"] is None else "so"
     return f"The score {number(case['score'])} {side} the threshold {threshold}, {joined} {verdict}. {counted}."
@@ -153,13 +153,15 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def distribution(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     """Show where the case's score stands among the healthy calibration scores."""
-    st.subheader("Among healthy images", anchor=False)
+    st.subheader(f"Among healthy {summary.get('unit', 'images')}", anchor=False)
     words, summary = judgment(case, summary), of_group(case, summary)
     healthy = summary.get("calibration_scores") or []
     if not healthy:
         st.info("This detector is not calibrated, so there is no healthy distribution to compare with.")
         return
-    figure = charts.score_histogram({"healthy calibration images": healthy}, summary.get("threshold"), case["score"])
+    figure = charts.score_histogram(
+        {f"healthy calibration {summary.get('unit', 'images')}": healthy}, summary.get("threshold"), case["score"]
+    )
     st.plotly_chart(figure, config=charts.PLAIN_BAR, alt=words)
     promise = summary.get("promise")
     if promise:

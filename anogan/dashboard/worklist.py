@@ -46,9 +46,10 @@ def describe(summary: Mapping[str, Any], run: Path) -> None:
     """Say which detector judged, and what its threshold promises."""
     name = plain(summary.get("name") or summary.get("profile") or "unnamed")
     if summary.get("threshold") is None:
+        option = " --series" if summary.get("unit") == "series" else ""
         st.warning(
             f"Detector {name} is not calibrated: cases are sorted by score and nothing is flagged. "
-            f"Run `anogan calibrate {run.as_posix()} DATA`, then score again.",
+            f"Run `anogan calibrate {run.as_posix()} DATA{option}`, then score again.",
             icon=":material/tune:",
         )
     else:

@@ -8,15 +8,11 @@ import numpy as np
 
 from anogan.scan import Geometry
 
-_PLANES = ("sagittal", "coronal", "axial")  # by the axis of the normal: x, y, z
-
 
 def orientation(geometry: Geometry) -> str:
     """Return the plane of an image in words: "axial", or "oblique, 7.7 degrees from axial"."""
-    normal = np.abs(geometry.normal)
-    plane = _PLANES[int(normal.argmax())]
-    angle = float(np.degrees(np.arccos(min(normal.max(), 1.0))))
-    return plane if angle < 1 else f"oblique, {angle:.1f} degrees from {plane}"
+    angle = float(np.degrees(np.arccos(min(np.abs(geometry.normal).max(), 1.0))))
+    return geometry.plane if angle < 1 else f"oblique, {angle:.1f} degrees from {geometry.plane}"
 
 
 def measure(

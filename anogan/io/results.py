@@ -2,8 +2,10 @@
 
     results.json, results.csv
     cases/<case>/heatmap.png, thumbnail.png, maps.npz
+    cases/<case>/slice-0031.png                         of a series: each of its top slices
 
-A case is named by the SHA-256 of its file's bytes, so that no name of a person or folder gets into a path.
+A case is named by the SHA-256 of its file's bytes or of its series UID, so that no name of a person or folder gets into
+a path.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from anogan.calibration import discoveries
 from anogan.io.atomic import write_bytes
 from anogan.io.raster import write_png
 from anogan.scan import Result, Scan
+from anogan.series import Series, SeriesResult
 
 _FORMAT = 1
 _THUMBNAIL = 128
@@ -38,7 +41,7 @@ _COLUMNS = (
     "case", "file", "subject", "label", "status", "reason", "score", "p_value", "flagged", "uncertainty",
     "height", "width", "seconds",
 )  # fmt: skip
-_OPTIONAL = ("group", "discovery")
+_OPTIONAL = ("group", "slices", "top_slices", "discovery")
 _LABELS = ("healthy", "abnormal")
 
 
@@ -54,11 +57,20 @@ def case_id(path: str | os.PathLike[str]) -> str:
         return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
 
 
+def series_id(series: Series) -> str:
+    """Return the name of a series' case: 16 hex digits of the SHA-256 of its UID; without one, `case_id` of its source.
+
+    So a series that is sent again is the same case.
+    """
+    uid = series.series_uid
+    return hashlib.sha256(uid.encode()).hexdigest()[:16] if uid else case_id(series.source)
+
+
 class ResultsWriter:
     """Write results case by case; `close` writes the work list.
 
-    Cases that the same detector (by its summary) has left in the folder stay in the work list; a file that is added
-    again takes the place of its earlier result. Results of any other detector leave the list.
+    Cases that the same detector (by its summary) has left in the folder stay in the work list; a file or a series that
+    is added again takes the place of its earlier result. Results of any other detector leave the list.
 
     Parameters
     ----------
@@ -81,7 +93,7 @@ class ResultsWriter:
     ) -> None:
         self.folder, self.fdr = Path(folder), fdr
         self.detector = dict(detector_summary)
-        self._cases = {case["file"]: case for case in self._earlier_cases()}
+        self._cases = {_key(case): case for case in self._earlier_cases()}
         self._added: set[str] = set()
         self.discoveries: list[bool | None] = []  # by case of the whole list, once it is closed with `fdr`
 
@@ -126,30 +138,35 @@ class ResultsWriter:
         """
         case = case_id(scan.source)
         if result.status == "scored":
-            assert result.anomaly_map is not None
-            assert math.isfinite(result.score)
-            place = self.folder / "cases" / case
-            heat = heatmap.overlay(scan.pixels, result.anomaly_map, self._map_range())
-            write_png(place / "heatmap.png", heat)
-            write_png(place / "thumbnail.png", _thumbnail(_bytes(scan.pixels)))
-            write_bytes(place / "maps.npz", _pack(scan, result, mask))
-        height, width = scan.pixels.shape[:2]
+            self._draw(case, scan, result, mask)
         self._list(
-            case=case,
+            **_judgment(case, scan, result, label),
             file=scan.source,
             subject=subject or scan.subject,
-            label=_label(label),
-            status=result.status,
-            reason=result.reason,
-            score=_number(result.score),
-            p_value=_number(result.p_value),
-            flagged=None if result.flagged is None else bool(result.flagged),
             uncertainty=_number(result.uncertainty),
-            height=height,
-            width=width,
-            components={name: _number(score) for name, score in result.components.items()},
-            seconds=_number(result.seconds),
             **({"group": scan.group} if scan.group else {}),
+        )
+        return case
+
+    def add_series(self, series: Series, result: SeriesResult, *, label: int | str | None = None) -> str:
+        """Write the pictures of a series' top slices, and put it on the list as one case, which is returned.
+
+        Heat map, thumbnail and maps are those of its top slice. Slices are counted from 1 in the order of the series.
+        """
+        case, place = series_id(series), result.top[0] if result.top else len(series.scans) // 2
+        if result.status == "scored":
+            for old in (self.folder / "cases" / case).glob("slice-*.png"):
+                old.unlink()  # of an earlier result, whose top slices were others
+            for index in reversed(result.top):  # the top slice last: its heat map stays
+                heat = self._draw(case, series.scans[index], result.slices[index])
+                write_png(self.folder / "cases" / case / f"slice-{index + 1:04d}.png", heat)
+        self._list(
+            **_judgment(case, series.scans[place], result, label),
+            file=series.source,
+            subject=series.subject,
+            uncertainty=None,
+            slices=len(series.scans),
+            top_slices=[index + 1 for index in result.top],
         )
         return case
 
@@ -174,9 +191,9 @@ class ResultsWriter:
     def withhold(self, reason: str) -> None:
         """Take the decision from every case added here that had one, and say why; there are no discoveries either."""
         self.fdr = None
-        for file in self._added:
-            if self._cases[file]["flagged"] is not None:
-                self._cases[file] |= {"flagged": None, "reason": reason}
+        for key in self._added:
+            if self._cases[key]["flagged"] is not None:
+                self._cases[key] |= {"flagged": None, "reason": reason}
 
     def close(self) -> None:
         """Write results.json and results.csv."""
@@ -198,10 +215,21 @@ class ResultsWriter:
         write_bytes(self.folder / "results.json", f"{text}\n".encode())
         write_bytes(self.folder / "results.csv", _table(cases).encode())
 
+    def _draw(self, case: str, scan: Scan, result: Result, mask: np.ndarray | None = None) -> np.ndarray:
+        """Write pictures and maps of one image; return its heat map."""
+        assert result.anomaly_map is not None
+        assert math.isfinite(result.score)
+        place = self.folder / "cases" / case
+        heat = heatmap.overlay(scan.pixels, result.anomaly_map, self._map_range())
+        write_png(place / "heatmap.png", heat)
+        write_png(place / "thumbnail.png", _thumbnail(_bytes(scan.pixels)))
+        write_bytes(place / "maps.npz", _pack(scan, result, mask))
+        return heat
+
     def _list(self, **case: Any) -> None:
-        self._cases.pop(case["file"], None)  # an earlier one would keep its place in the order
-        self._cases[case["file"]] = case
-        self._added.add(case["file"])
+        self._cases.pop(_key(case), None)  # an earlier one would keep its place in the order
+        self._cases[_key(case)] = case
+        self._added.add(_key(case))
 
     def _map_range(self) -> tuple[float, float]:
         low, high = self.detector["map_range"]
@@ -223,7 +251,8 @@ def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         format, created, detector (the summary) and cases, each with case, file, subject, label, status, reason, score,
-        p_value, flagged, uncertainty, height, width, components, seconds, and perhaps group and discovery.
+        p_value, flagged, uncertainty, height, width, components, seconds, and perhaps group, slices (how many; then it
+        is a series), top_slices and discovery.
 
     Raises
     ------
@@ -289,6 +318,28 @@ def _is_case(case: object) -> bool:
     )
 
 
+def _key(case: Mapping[str, Any]) -> str:
+    """Return what is listed once: a file; or a series, as a folder may hold several."""
+    return str(case["case"] if "slices" in case else case["file"])
+
+
+def _judgment(case: str, scan: Scan, result: Result | SeriesResult, label: int | str | None) -> dict[str, Any]:
+    height, width = scan.pixels.shape[:2]
+    return {
+        "case": case,
+        "label": _label(label),
+        "status": result.status,
+        "reason": result.reason,
+        "score": _number(result.score),
+        "p_value": _number(result.p_value),
+        "flagged": None if result.flagged is None else bool(result.flagged),
+        "height": height,
+        "width": width,
+        "components": {name: _number(score) for name, score in result.components.items()},
+        "seconds": _number(result.seconds),
+    }
+
+
 def _label(label: int | str | None) -> str | None:
     if label is None or label in _LABELS:
         return None if label is None else str(label)
@@ -342,6 +393,7 @@ def _table(cases: list[dict[str, Any]]) -> str:
     columns = [*_COLUMNS, *(column for column in _OPTIONAL if any(column in case for case in cases))]
     writer.writerow([*columns, *(f"component_{name}" for name in names)])
     for case in cases:
+        case = case | {"top_slices": " ".join(map(str, case.get("top_slices", [])))}
         values = [*(case.get(column) for column in columns), *(case["components"].get(name) for name in names)]
         writer.writerow("" if value is None else value for value in values)
     return buffer.getvalue()

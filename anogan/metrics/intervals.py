@@ -77,8 +77,8 @@ def bootstrap_band(
     Gu, Ghosal and Roy, Statistics in Medicine 2008); the classes keep the shares they have in the data. A sample never
     shows the tails of its population, so a plain bootstrap takes the threshold of a high specificity for known when it
     is not, and its intervals are too narrow. So each class also gets a quarter of a subject above and below all scores;
-    for a share, half a one would be Jeffreys' prior. With none, `benchmarks/interval_coverage.py` found too narrow intervals in
-    small samples, with half a one too low ones of an average precision near 1.
+    for a share, half a one would be Jeffreys' prior. With none, `benchmarks/interval_coverage.py` found too narrow
+    intervals in small samples, with half a one too low ones of an average precision near 1.
 
     Parameters
     ----------

@@ -7,7 +7,6 @@ bundles: a real MR average of 152 people, brain-extracted, at 1 mm. Each subject
 from __future__ import annotations
 
 import csv
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -21,6 +20,7 @@ from scipy.ndimage import map_coordinates
 
 from anogan.io import write_png
 from anogan.io.dicom import write_dicom
+from anogan.io.uids import derived_uid
 from anogan.synthetic.fields import SLICE_SPACING, rotation, smooth_noise
 from anogan.synthetic.lesions import blend, diameter, draw_lesion, outline
 
@@ -42,7 +42,8 @@ def write_phantom(
     *,
     subjects: tuple[int, int, int, int] = (200, 60, 40, 60),
     slices: int = 5,
-    size: tuple[int, int] = (192, 160),
+    size: tuple[int, int] = (208, 176),
+    spacing: float = SLICE_SPACING,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Path:
@@ -56,9 +57,11 @@ def write_phantom(
     subjects
         Healthy subjects for training, calibration and test, then abnormal subjects for test.
     slices
-        Axial slices per subject, 8 mm apart, about the lateral ventricles.
+        Axial slices per subject, about the lateral ventricles.
     size
-        Rows and columns; a pixel is 1 mm.
+        Rows and columns; a pixel is 1 mm. The largest head fits, with air around it.
+    spacing
+        mm from slice to slice.
     seed
         The same seed writes the same bytes; each subject depends on the seed and its own number only.
     progress
@@ -80,8 +83,11 @@ def write_phantom(
     folder = Path(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: holds something already; give a new folder")
-    if min(subjects) < 0 or sum(subjects) == 0 or slices < 1 or min(size) < 64:
-        raise ValueError(f"phantom: expected subjects >= 0, slices >= 1, size >= 64; got {subjects}, {slices}, {size}")
+    if min(subjects) < 0 or sum(subjects) == 0 or slices < 1 or min(size) < 64 or not 0 < spacing <= 20:
+        raise ValueError(
+            f"phantom: expected subjects >= 0, slices >= 1, size >= 64, spacing in (0, 20]; got {subjects}, {slices}, "
+            f"{size}, {spacing:g}"
+        )
     atlas = _load_atlas()
     groups = np.repeat(np.arange(4), subjects)
     part = folder.with_name(f".{folder.name}.part")
@@ -89,7 +95,9 @@ def write_phantom(
     try:
         rows: list[dict[str, str]] = []
         for number, group in enumerate(groups, start=1):
-            subject = _Subject(atlas, f"sub-{number:03d}", seed, abnormal=group == 3, slices=slices, size=size)
+            subject = _Subject(
+                atlas, f"sub-{number:03d}", seed, abnormal=group == 3, slices=slices, size=size, spacing=spacing
+            )
             rows += subject.write(part, _SPLITS[group])
             if progress is not None:
                 progress(number, len(groups))
@@ -119,13 +127,21 @@ class _Subject:
     """One person: a shape, a contrast, a scanner's noise, and perhaps a lesion."""
 
     def __init__(
-        self, atlas: np.ndarray, name: str, seed: int, *, abnormal: bool, slices: int, size: tuple[int, int]
+        self,
+        atlas: np.ndarray,
+        name: str,
+        seed: int,
+        *,
+        abnormal: bool,
+        slices: int,
+        size: tuple[int, int],
+        spacing: float,
     ) -> None:
-        self.name = name
+        self.name, self.spacing = name, spacing
         self.key = f"anogan phantom {seed} {name}"
         self.rng = rng = np.random.default_rng([seed, int(name.removeprefix("sub-"))])
         height, width = size
-        levels = _CENTER[0] + (np.arange(slices) - (slices - 1) / 2) * SLICE_SPACING + rng.uniform(-2.5, 2.5)
+        levels = _CENTER[0] + (np.arange(slices) - (slices - 1) / 2) * spacing + rng.uniform(-2.5, 2.5)
         self.grid = np.stack(  # (slices, rows, columns, 3) in mm, (z, y, x), LPS
             np.meshgrid(
                 levels,
@@ -152,10 +168,13 @@ class _Subject:
         about = self.grid - _CENTER
         moved = about @ (turn @ scale @ shear).T + rng.normal(0, (1.0, 2.0, 2.0)) - about
         # Coarse bends differ in head shape, fine ones in gyri; ventricles differ in size more than anything else.
-        moved += 1.4 * smooth_noise(rng, shape, 45.0, 3) + 0.6 * smooth_noise(rng, shape, 14.0, 3)
+        moved += 1.4 * self._noise(shape, 45.0, 3) + 0.6 * self._noise(shape, 14.0, 3)
         near = np.exp(-((about / (14.0, 26.0, 16.0)) ** 2).sum(axis=-1, keepdims=True) / 2)
         moved += rng.normal(0, 0.16) * near * about * (0.4, 0.6, 1.0)
         return moved.astype(np.float32)
+
+    def _noise(self, shape: tuple[int, ...], length: float, channels: int = 1) -> np.ndarray:
+        return smooth_noise(self.rng, shape, length, channels, self.spacing)
 
     def _curve(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return this subject's tissue contrast: gray levels of the atlas to signal, white matter near 1."""
@@ -213,9 +232,9 @@ class _Subject:
     def _scanned(self, signal: np.ndarray) -> np.ndarray:
         """Return what the scanner stores, (slices, rows, columns) uint16: bias field, blur, Rician noise, gain."""
         rng, shape = self.rng, signal.shape
-        bias = 0.04 * smooth_noise(rng, shape, 80.0, 1) + 0.01 * smooth_noise(rng, shape, 30.0, 1)
+        bias = 0.04 * self._noise(shape, 80.0) + 0.01 * self._noise(shape, 30.0)
         signal = signal * np.exp(bias)[..., 0]
-        signal *= 1 + 0.02 * smooth_noise(rng, shape, 3.0, 1)[..., 0]  # texture the average atlas has lost
+        signal *= 1 + 0.02 * self._noise(shape, 3.0)[..., 0]  # texture the average atlas has lost
         sigma, noise = rng.uniform(0.35, 0.75), rng.uniform(0.012, 0.035)
         signal = np.stack([cv2.GaussianBlur(image, (0, 0), sigma) for image in signal.astype(np.float32)])
         real, imaginary = rng.normal(0, noise, (2, *shape)).astype(np.float32)
@@ -263,9 +282,8 @@ class _Subject:
         return rows
 
     def _uid(self, what: str) -> str:
-        """Return a UID that the same seed gives again: 2.25 and 128 bits (DICOM PS3.5, annex B.2)."""
-        digest = hashlib.sha256(f"{self.key} {what}".encode()).digest()[:16]
-        return f"2.25.{int.from_bytes(digest, 'big')}"
+        """Return a UID that the same seed gives again."""
+        return derived_uid(self.key, what)
 
 
 def _sample(atlas: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-SLICE_SPACING = 8.0  # mm from slice to slice; a pixel is 1 mm
+SLICE_SPACING = 8.0  # mm from slice to slice, unless another is asked for; a pixel is 1 mm
 
 
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], length: float, channels: int) -> np.ndarray:
+def smooth_noise(
+    rng: np.random.Generator, shape: tuple[int, ...], length: float, channels: int, spacing: float = SLICE_SPACING
+) -> np.ndarray:
     """Return noise of standard deviation about 1 that varies over `length` mm: (slices, rows, columns, channels)."""
     slices, height, width = shape
-    knots = [max(2, round(extent / length) + 2) for extent in (slices * SLICE_SPACING, height, width)]
+    knots = [max(2, round(extent / length) + 2) for extent in (slices * spacing, height, width)]
     control = rng.normal(0, 1.25, (knots[0], knots[1] * knots[2] * channels)).astype(np.float32)
     through = cv2.resize(control, (control.shape[1], slices), interpolation=cv2.INTER_LINEAR)
     layers = through.reshape(slices, knots[1], knots[2], channels)

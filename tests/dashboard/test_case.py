@@ -12,6 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import case_view, widgets
 from anogan.dashboard.worklist import matching
+from anogan.io.results import ResultsWriter
+from anogan.scan import Result, Scan
+from anogan.series import Series, SeriesResult
 
 Cases = Callable[[Path], list[dict[str, Any]]]
 
@@ -165,3 +168,18 @@ def test_a_score_near_the_threshold_is_for_a_person() -> None:
     assert widgets.verdict(case)[0] == "Not decided"
     assert matching([{**case, "file": "a.png"}], "Not flagged") == []
     assert len(matching([{**case, "file": "a.png"}], "Not decided")) == 1
+
+
+def test_a_series_shows_its_top_slice_and_names_the_others(run: Path, cases_of: Cases) -> None:
+    cases_of(run)
+    scans = tuple(Scan(np.full((40, 30), place / 10, np.float32), f"{place}.dcm") for place in range(5))
+    slices = tuple(Result(scan.source, "scored", score=1.0, anomaly_map=np.ones((40, 30))) for scan in scans)
+    summary = {"map_range": [0, 6], "threshold": 2.0, "calibration_scores": [1.0] * 19, "unit": "series"}
+    result = SeriesResult("study/T1", "scored", "", 3.0, 0.05, True, slices, (3, 1, 2))
+    with ResultsWriter(run / "results", summary) as writer:
+        case = writer.add_series(Series(scans, "study/T1"), result)
+    app = open_case(case)
+    assert [title.value for title in app.title] == ["T1"]
+    captions = [clean(caption.value) for caption in app.caption]
+    assert "A series of 5 slices. Shown is slice 4, the most unusual; after it come 2, 3." in captions
+    assert any("None of the 19 healthy calibration series scored as high" in clean(text.value) for text in app.markdown)

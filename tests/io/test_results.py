@@ -18,6 +18,7 @@ from anogan.heatmap import overlay
 from anogan.io import read_scan, write_png
 from anogan.io.results import ResultsWriter, case_id, read_case, read_results
 from anogan.scan import Result, Scan
+from anogan.series import Series, SeriesResult
 
 SUMMARY: dict[str, Any] = {"name": "d", "hash": "ab" * 32, "threshold": 2.0, "map_range": [0.0, 6.0]}
 
@@ -269,3 +270,56 @@ def test_a_case_says_its_group(tmp_path: Path) -> None:
     assert read_results(tmp_path / "out")["cases"][0]["group"] == "scanner A"
     with (tmp_path / "out" / "results.csv").open(newline="", encoding="utf-8") as file:
         assert [row["group"] for row in csv.DictReader(file)] == ["scanner A"]
+
+
+def volume(uid: str = "1.2.3", top: tuple[int, ...] = (2, 1)) -> tuple[Series, SeriesResult]:
+    """Make up four slices and what a detector says of them."""
+    rng = np.random.default_rng(0)
+    pixels = rng.random((4, 30, 40), np.float32)
+    scans = [Scan(image, f"study/{place}.dcm", "ab12", series_uid=uid) for place, image in enumerate(pixels)]
+    slices = [
+        Result(scan.source, "scored", score=1.0, anomaly_map=rng.normal(3, 1, (30, 40)).astype(np.float32))
+        for scan in scans
+    ]
+    result = SeriesResult(
+        "study", "scored", "", 2.5, 0.04, True, tuple(slices), top, components={"gaussian": 1.5}, seconds=0.5
+    )
+    return Series(tuple(scans), "study", 1.0), result
+
+
+def test_a_series_is_one_case_with_the_pictures_of_its_top_slices(tmp_path: Path) -> None:
+    series, result = volume()
+    with ResultsWriter(tmp_path, SUMMARY) as writer:
+        case = writer.add_series(series, result)
+    assert case == hashlib.sha256(b"1.2.3").hexdigest()[:16]
+    (listed,) = read_results(tmp_path)["cases"]
+    assert (listed["file"], listed["subject"], listed["score"], listed["flagged"]) == ("study", "ab12", 2.5, True)
+    assert (listed["slices"], listed["top_slices"]) == (4, [3, 2])
+    place = tmp_path / "cases" / case
+    assert sorted(path.name for path in place.iterdir()) == [
+        "heatmap.png", "maps.npz", "slice-0002.png", "slice-0003.png", "thumbnail.png",
+    ]  # fmt: skip
+    assert (place / "heatmap.png").read_bytes() == (place / "slice-0003.png").read_bytes()
+    top = result.slices[2].anomaly_map
+    assert read_case(tmp_path, case)["anomaly_map"] == pytest.approx(top, abs=1e-2)
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert [(row["slices"], row["top_slices"]) for row in csv.DictReader(file)] == [("4", "3 2")]
+
+
+def test_series_of_one_folder_are_cases_of_their_own_and_one_sent_again_is_the_same(tmp_path: Path) -> None:
+    for uids in (("1.2.3", "1.2.4"), ("1.2.3",)):
+        with ResultsWriter(tmp_path, SUMMARY) as writer:
+            for uid in uids:
+                case = writer.add_series(*volume(uid, top=(len(uids) - 1,)))
+    cases = read_results(tmp_path)["cases"]
+    assert [one["top_slices"] for one in cases] == [[2], [1]]
+    assert [path.name for path in (tmp_path / "cases" / case).glob("slice-*")] == ["slice-0001.png"]
+
+
+def test_a_series_that_was_not_scored_has_no_folder(tmp_path: Path) -> None:
+    series, _ = volume()
+    with ResultsWriter(tmp_path, SUMMARY) as writer:
+        writer.add_series(series, SeriesResult("study", "not scored", "study: holds 4 slices"))
+    (listed,) = read_results(tmp_path)["cases"]
+    assert (listed["status"], listed["score"], listed["flagged"]) == ("not scored", None, None)
+    assert not (tmp_path / "cases").exists()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import os
 import warnings
@@ -24,6 +22,7 @@ from anogan.io.dicom.display import show
 from anogan.io.dicom.stacks import stack
 from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused, WindowChoice, check_size, several_frames
+from anogan.io.pseudonym import pseudonym
 from anogan.scan import Scan
 from anogan.series import Series
 
@@ -127,12 +126,18 @@ def read_dicom_header(path: str | os.PathLike[str]) -> Header:
 
 def read_dicom_subject(path: str | os.PathLike[str]) -> str:
     """Return the pseudonym that `read_dicom` gives, from the header alone; "" when the header is damaged."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _pseudonym(_read_header(path))
-    except Exception:  # whoever reads the pixels will say what is wrong
-        return ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            header = _read_header(path)
+        except Exception:  # whoever reads the pixels will say what is wrong
+            return ""
+        try:
+            return pseudonym(header)
+        except Refused:  # there is no key
+            raise
+        except Exception:
+            return ""
 
 
 def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -190,7 +195,7 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
         decoded = list(_decode(ds, name, header.frames))
         del ds[keyword]  # the frames live on with their attributes, and need no second copy of the pixels
         return [
-            Frame(stored, Attributes(ds, index), name, _pseudonym(ds), index + 1, header.frames)
+            Frame(stored, Attributes(ds, index), name, pseudonym(ds), index + 1, header.frames)
             for index, stored in enumerate(decoded)
         ]
 
@@ -242,17 +247,3 @@ def _decode(ds: Dataset, name: str, frames: int) -> Iterator[np.ndarray]:
         raise Refused(
             f"{name}: {which} cannot be decoded ({syntax}); the file is cut off or of a kind unknown here"
         ) from None
-
-
-def _pseudonym(ds: Dataset) -> str:
-    """Return 12 hex digits that stand for the person, or "".
-
-    A patient number can be guessed and hashed; with a secret in $ANOGAN_PSEUDONYM_KEY the pseudonyms cannot be.
-    """
-    identity = [str(ds.get(keyword) or "").strip() for keyword in ("IssuerOfPatientID", "PatientID")]
-    if not identity[1]:
-        identity = ["study", str(ds.get("StudyInstanceUID") or "")]
-    if not identity[1]:
-        return ""
-    key = os.environ.get("ANOGAN_PSEUDONYM_KEY", "").encode()
-    return hmac.new(key, "\n".join(identity).encode(), hashlib.sha256).hexdigest()[:12]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from anogan.io.atomic import write_bytes
+from anogan.io.uids import derived_uid
 
 
 def write_dicom(
@@ -81,7 +81,7 @@ def write_dicom(
         setattr(ds, keyword, "")
     ds.PatientID, ds.StudyID = patient_id, "1"
     ds.StudyInstanceUID, ds.SeriesInstanceUID = study, series
-    ds.FrameOfReferenceUID = _derived_uid(study, "frame of reference")
+    ds.FrameOfReferenceUID = derived_uid(study, "frame of reference")
     ds.Modality, ds.SeriesNumber, ds.SeriesDescription = "MR", 1, series_description
     ds.BodyPartExamined, ds.PatientPosition = "HEAD", "HFS"
     ds.InstanceNumber = instance_number
@@ -106,12 +106,6 @@ def write_dicom(
     buffer = io.BytesIO()
     ds.save_as(buffer, enforce_file_format=True)
     write_bytes(path, buffer.getvalue())
-
-
-def _derived_uid(uid: str, what: str) -> UID:
-    """Return a UID that the same input gives again: 2.25 and 128 bits (DICOM PS3.5, annex B.2)."""
-    digest = hashlib.sha256(f"{uid} {what}".encode()).digest()[:16]
-    return UID(f"2.25.{int.from_bytes(digest, 'big')}")
 
 
 def _decimal(value: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 import os
 import time
@@ -18,20 +17,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anogan import checkpoint, provenance, training, transforms
+from anogan import checkpoint, gate, provenance, training, transforms
 from anogan.blur import gaussian_blur
 from anogan.calibration import NOT_CALIBRATED, Calibration, Decision
-from anogan.config import Config, load_config
+from anogan.config import Config
 from anogan.dataset import ScanSet
+from anogan.detector import files
+from anogan.detector.healthy_series import HealthySeries
 from anogan.inversion import invert, residual_maps
+from anogan.io.pseudonym import key_name
 from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.networks import Networks
 from anogan.reference import Reference
 from anogan.scan import Result, Scan
 from anogan.scoring import COMPONENTS, Fusion, Maps, top_mean
+from anogan.series import Series, SeriesResult
 from anogan.training import Callback, TrainingEvent
+from anogan.volume import score_series
 
-FORMAT = 4
+NO_SERIES_CALIBRATION = "not calibrated for series: run `anogan calibrate RUN DATA --series` on healthy series"
 RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
 
 
@@ -45,6 +49,8 @@ class Detector:
         The profile it was trained with.
     calibration
         Operating point; None until `calibrate`.
+    series_calibration
+        That of whole series; None until `calibrate_series`.
     map_range
         (low, high): the fixed scale of all heat maps. Low is what 95 % of healthy images nowhere exceed, high what a
         typical local fake reaches.
@@ -59,6 +65,7 @@ class Detector:
     map_range: tuple[float, float]
     provenance: dict[str, Any]
     calibration: Calibration | None = None
+    series_calibration: Calibration | None = None
 
     # Making one
 
@@ -95,11 +102,14 @@ class Detector:
         """
         if train.labels.any():
             raise ValueError(f"{train.name}: holds abnormal scans; training takes healthy ones only")
+        key_name()  # what cannot say whose images it saw says so now, not after the training
         rest, holdout = train.split_by_subject(config.training.holdout, config.training.seed)
-        images, kept = _load(rest, config, least=8)
-        held, kept_holdout = _load(holdout, config, least=2)
-        detector = cls.train_images(images, held, config, run=run, resume=resume, callback=callback)
-        origin = provenance.describe(rest, kept, kept_holdout, config.training.seed)
+        images, kept = rest.load_enough(config.input, 8)
+        held, kept_holdout = holdout.load_enough(config.input, 2)
+        detector = cls.train_images(
+            torch.from_numpy(images), torch.from_numpy(held), config, run=run, resume=resume, callback=callback
+        )
+        origin = provenance.describe(rest, kept, holdout, kept_holdout, config.training.seed)
         return dataclasses.replace(detector, provenance=detector.provenance | origin)
 
     @classmethod
@@ -169,13 +179,13 @@ class Detector:
         """
         if calibration.labels.any():
             raise ValueError(f"{calibration.name}: holds abnormal scans; calibration takes healthy ones only")
-        images, kept = _load(calibration, self.config, least=1)
+        images, kept = calibration.load_enough(self.config.input, 1)
         scans = calibration.subset(kept)
-        origin = provenance.describe_calibration(scans)
+        origin = provenance.describe_calibration([item.path for item in scans], scans.subjects)
         if seen := set(origin["files"]) & set(self.provenance.get("files", [])):
             raise ValueError(f"{calibration.name}: {len(seen)} of its scans were used in training; calibrate on others")
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
-        maps = self.maps(images)
+        maps = self.maps(torch.from_numpy(images))
         groups = [item.group for item in scans] if group else None
         point = Calibration.fit(maps.scores.numpy(), rate, confidence, groups, group)
         components = torch.stack([top_mean(parts, self.fusion.top) for parts in maps.components])  # (N, K)
@@ -189,6 +199,29 @@ class Detector:
     ) -> Detector:
         """Return this detector with an operating point from the scores of healthy images, (n,)."""
         return dataclasses.replace(self, calibration=Calibration.fit(scores, false_alarm_rate, confidence))
+
+    def calibrate_series(
+        self, healthy: Iterable[Series], false_alarm_rate: float | None = None, *, confidence: float | None = None
+    ) -> Detector:
+        """Return this detector with an operating point for whole series, from healthy ones untouched by training.
+
+        Parameters
+        ----------
+        healthy
+            One series of each subject; an iterator is read one by one, so that they need not fit into memory together.
+        false_alarm_rate, confidence
+            The promise, as in `calibrate`; it counts series.
+
+        Raises
+        ------
+        ValueError
+            A subject has two series, a slice was seen in training, or too few series can be scored for the promise.
+        """
+        scored = HealthySeries.score(healthy, self.inspect_series, self.provenance.get("files", []))
+        rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
+        point = scored.calibrate(rate, confidence)
+        noted = {"series_calibrations": [*self.provenance.get("series_calibrations", []), scored.describe()]}
+        return dataclasses.replace(self, series_calibration=point, provenance=self.provenance | noted)
 
     # Using one
 
@@ -204,6 +237,7 @@ class Detector:
             arrays: list[np.ndarray | str] = []
             for scan in chunk:
                 try:
+                    gate.check(scan, self.config)
                     arrays.append(transforms.to_network(scan, self.config.input))
                 except ValueError as error:
                     arrays.append(str(error))
@@ -218,6 +252,26 @@ class Detector:
                     assert maps is not None
                     yield self._result(scan, maps, index, seconds)
                     index += 1
+
+    def inspect_series(self, series: Series) -> SeriesResult:
+        """Score a series as one volume, see `anogan.volume`. What cannot be judged is "not scored", with the reason.
+
+        The p-value and the decision are those of whole series; without a calibration on series there are none, and the
+        reason says so. Single slices are not decided.
+        """
+        try:
+            gate.check_series(series, self.config)
+        except ValueError as error:
+            return SeriesResult(series.source, "not scored", reason=str(error))
+        result = score_series(series, self.maps, self.config)
+        if result.status != "scored":
+            return result
+        spreads = [spread for index in result.top if (spread := result.slices[index].uncertainty) is not None]
+        decision = Decision(None, None, NO_SERIES_CALIBRATION)
+        if self.series_calibration is not None:
+            decision = self.series_calibration.decide(result.score, spread=float(np.mean(spreads)) if spreads else None)
+        reason = "; ".join(part for part in (decision.reason, result.reason) if part)
+        return dataclasses.replace(result, p_value=decision.p_value, flagged=decision.flagged, reason=reason)
 
     def _result(self, scan: Scan, maps: Maps, index: int, seconds: float) -> Result:
         score = float(maps.scores[index])
@@ -304,25 +358,11 @@ class Detector:
         ValueError
             The files could not be written; a detector that stood there before stands there still.
         """
-        folder = Path(folder)
-        checkpoint.write_text(folder / "profile.toml", self.config.to_toml())
-        digest = checkpoint.write_tensors(folder / "detector.safetensors", self._tensors())
-        described = {
-            "format": FORMAT,
-            "sha256": digest,
-            "profile_sha256": hashlib.sha256(self.config.to_toml().encode()).hexdigest(),
-            "map_range": list(self.map_range),
-            "calibration": None if self.calibration is None else self.calibration.to_json(),
-            "provenance": self.provenance,
-        }
-        checkpoint.write_json(folder / "detector.json", described)
-        return folder
-
-    def _tensors(self) -> dict[str, Tensor]:
-        weights: dict[str, Tensor] = {}
-        for name, network in vars(self.networks).items():
-            weights |= checkpoint.pack(name, network)
-        return weights | self.reference.tensors() | self.fusion.tensors()
+        points = {"calibration": self.calibration, "series_calibration": self.series_calibration}
+        described: dict[str, Any] = {"map_range": list(self.map_range), "provenance": self.provenance}
+        described |= {name: None if point is None else point.to_json() for name, point in points.items()}
+        files.write(Path(folder), self.config, self._tensors(), described)
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Detector:
@@ -333,62 +373,24 @@ class Detector:
         ValueError
             The folder is not a run folder, a file is missing, damaged or altered, or it is of a newer format.
         """
-        folder = Path(folder)
-        if not (folder / "detector.json").is_file():
-            unfinished = (folder / "training" / "state.json").is_file()
-            raise ValueError(
-                f"{folder}: training was interrupted; finish it with --resume"
-                if unfinished
-                else f"{folder}: not a run folder of anogan (it has no detector.json)"
-            )
-        described = checkpoint.read_json(folder / "detector.json")
-        if described.get("format") != FORMAT:
-            raise ValueError(
-                f"{folder}: written by another version of anogan (format {described.get('format')}); train again"
-            )
-        profile = folder / "profile.toml"
-        text = profile.read_bytes() if profile.is_file() else b""
-        if hashlib.sha256(text).hexdigest() != described.get("profile_sha256"):
-            raise ValueError(f"{profile}: missing or altered since training; restore it or train again")
-        config = load_config(profile)
-        path = folder / "detector.safetensors"
-        tensors = checkpoint.read_tensors(path, described.get("sha256"))
-        networks = Networks.build(config)
-        for name, network in vars(networks).items():
-            checkpoint.unpack(name, tensors, network, path)
-            network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-        try:
-            low, high = (float(value) for value in described["map_range"])
-            point = described["calibration"]
-            return cls(
-                config,
-                networks,
-                Reference.from_tensors(tensors),
-                Fusion.from_tensors(tensors, config.scoring.top),
-                (low, high),
-                described["provenance"],
-                None if point is None else Calibration.from_json(point),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{folder}: damaged run folder ({error}); restore it or train again") from None
+        return cls(**files.read(Path(folder)))
 
-    def summary(self) -> dict[str, Any]:
-        """Return what results say of the detector that made them; JSON-ready, no pixels, no names."""
+    def _tensors(self) -> dict[str, Tensor]:
+        return files.pack(self.networks, self.reference, self.fusion)
+
+    def summary(self, series: bool = False) -> dict[str, Any]:
+        """Return what results say of the detector that made them; JSON-ready, no pixels, no names.
+
+        `series` says whether the results are those of whole series, which have an operating point of their own.
+        """
+        point = self.series_calibration if series else self.calibration
         return {
             "name": self.config.name,
             "profile": self.config.description,
             "map_range": list(self.map_range),
-            **(NOT_CALIBRATED if self.calibration is None else self.calibration.summary()),
+            **(NOT_CALIBRATED if point is None else point.summary()),
+            **({"unit": "series"} if series else {}),
             "version": self.provenance.get("versions", {}).get("anogan", ""),
             "trained": self.provenance.get("trained", ""),
             "hash": checkpoint.digest(self._tensors())[:16],
         }
-
-
-def _load(scans: ScanSet, config: Config, least: int) -> tuple[Tensor, list[int]]:
-    """Read all scans onto the network's grid; unreadable ones are left out as long as `least` remain."""
-    images, kept, problems = scans.load(config.input)
-    if len(kept) < least:
-        why = f"; {problems[0][0]}: {problems[0][1]}" if problems else ""
-        raise ValueError(f"{scans.name}: {len(kept)} readable images, at least {least} are needed{why}")
-    return torch.from_numpy(images), kept

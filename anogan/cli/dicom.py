@@ -1,0 +1,72 @@
+"""Commands that give results back to a DICOM archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anogan.cli.app import Run, app, finish, load_detector, sentence
+
+
+@app.command()
+def export(
+    run: Run,
+    sources: Annotated[
+        list[Path], typer.Argument(help="DICOM files, or folders with studies of any kind.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write into.", show_default=False)],
+    kinds: Annotated[
+        str,
+        typer.Option(help="What to write: seg (segmentation), map (parametric map), sr (report), sc (overlay)."),
+    ] = "seg,map,sr,sc",
+    level: Annotated[
+        float | None,
+        typer.Option(
+            help="Map value, in healthy standard deviations, from which a pixel belongs to a region. Default: the "
+            "lower end of the color scale, which 95 % of healthy images do not reach.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Score series and write the results as DICOM objects for the viewer that shows their sources.
+
+    Each series gets a segmentation, a parametric map, a structured report and overlays in series of their own, all
+    marked as unverified machine output. They hold the patient's name, as DICOM demands; their file names do not. What
+    is not scored gets a report that says so, and makes the exit code 1.
+    """
+    from anogan import drift
+    from anogan.io import iter_series
+    from anogan.io.derived import KINDS, write_derived
+
+    wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()]
+    if not wanted or set(wanted) - set(KINDS):
+        raise typer.BadParameter(f"expected some of {','.join(KINDS)}, got {kinds!r}", param_hint="'--kinds'")
+    for folder in sources:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{out}: lies in {folder}, where the results would be taken for images; write elsewhere")
+    detector = load_detector(run)
+    summary, paused = detector.summary(series=True), drift.warning(run)
+    problems: list[tuple[Path, str]] = []
+    written, count = 0, 0
+    for series in iter_series(sources, problems, detector.config.input.window):
+        count += 1
+        result = detector.inspect_series(series)
+        result = drift.pause(result) if paused else result
+        if result.status != "scored":
+            problems.append((Path(series.source), result.reason))
+        try:
+            files = [Path(name) for name in dict.fromkeys(scan.source for scan in series.scans)]
+            made = write_derived(series, files, result, summary, out, level, wanted)
+        except (ValueError, OSError) as error:
+            problems.append((Path(series.source), sentence(error)))
+            continue
+        written += len(made)
+        verdict = {None: "not decided", True: "flagged", False: "not flagged"}[result.flagged]
+        said = f"score {result.score:.3f}, {verdict}" if result.status == "scored" else "not scored"
+        typer.echo(f"{series.source}: {len(series.scans)} slices, {said}, {len(made)} objects")
+    if paused:
+        typer.echo(f"warning: {paused}", err=True)
+    typer.echo(f"{written} objects of {count} series are in {out}")
+    finish(problems, "or series not scored or not written")

@@ -1,0 +1,64 @@
+"""The scores of healthy series that set a threshold, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anogan import provenance
+from anogan.calibration import Calibration, images_needed, rank
+from anogan.series import Series, SeriesResult
+
+
+@dataclass
+class HealthySeries:
+    """Scores, (N,), the pseudonyms of the subjects, the files, and why others were not scored."""
+
+    scores: list[float] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    not_scored: list[str] = field(default_factory=list)
+
+    @classmethod
+    def score(
+        cls, healthy: Iterable[Series], inspect: Callable[[Series], SeriesResult], trained_on: Collection[str]
+    ) -> HealthySeries:
+        """Score series one by one; ValueError for a second one of a subject, or where a `file_hash` is `trained_on`."""
+        found = cls()
+        for series in healthy:
+            if series.subject and series.subject in found.subjects:
+                raise ValueError(f"{series.source}: is a second series of its subject; calibrate on one of each")
+            files = [path for path in {Path(scan.source): None for scan in series.scans} if path.is_file()]
+            if seen := {provenance.file_hash(path) for path in files} & set(trained_on):
+                raise ValueError(
+                    f"{series.source}: {len(seen)} of its files were used in training; calibrate on others"
+                )
+            result = inspect(series)
+            if result.status != "scored":
+                found.not_scored.append(result.reason)
+                continue
+            found.scores.append(result.score)
+            found.subjects.append(series.subject)
+            found.files += files
+        return found
+
+    def calibrate(self, false_alarm_rate: float, confidence: float | None) -> Calibration:
+        """Find the threshold; ValueError where the series are too few for the promise, as in `Calibration.fit`."""
+        count = len(self.scores)
+        if rank(count, false_alarm_rate, confidence) == 0:
+            why = (
+                f"; {len(self.not_scored)} were not scored, the first: {self.not_scored[0]}" if self.not_scored else ""
+            )
+            raise ValueError(
+                f"calibration: {count} healthy series cannot give a false-alarm rate of {false_alarm_rate:g}; at least "
+                f"{images_needed(false_alarm_rate, confidence)} are needed{why}"
+            )
+        return replace(Calibration.fit(np.array(self.scores), false_alarm_rate, confidence), unit="series")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is worth knowing of them, as `provenance.describe_calibration`."""
+        return provenance.describe_calibration(self.files, self.subjects) | {"series": len(self.scores)}

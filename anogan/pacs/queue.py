@@ -1,0 +1,367 @@
+"""The queue of the listener: what state each study is in. It holds UIDs and pseudonyms, no patient data.
+
+receiving -> complete -> judging -> judged -> sending -> sent, or failed ("not scored", or refused by the PACS)
+
+A new object sets its study back to receiving, whatever was being done with it. What a killed process was doing is done
+again (`recover`). Every change is one transaction, on disk before the function returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ForeignKey, create_engine, delete, event, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from anogan.pacs.header import Header
+
+STATES = ("receiving", "complete", "judging", "judged", "sending", "sent", "failed")
+DEATHS = 3  # a study that the process died of so many times is not tried again
+
+
+class _Table(DeclarativeBase):
+    pass
+
+
+class Study(_Table):
+    """One study and where it stands."""
+
+    __tablename__ = "study"
+    uid: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(index=True)
+    state: Mapped[str] = mapped_column(index=True)
+    generation: Mapped[int]  # counts the changes of its objects
+    changed: Mapped[float]  # of its objects, then of its state; seconds since 1970
+    due: Mapped[float] = mapped_column(default=0.0)  # not to be sent before
+    attempts: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str] = mapped_column(default="")
+
+
+class Instance(_Table):
+    """One object that came in."""
+
+    __tablename__ = "instance"
+    uid: Mapped[str] = mapped_column(primary_key=True)
+    study: Mapped[str] = mapped_column(ForeignKey(Study.uid, ondelete="CASCADE"), index=True)
+    digest: Mapped[str]
+    size: Mapped[int]
+
+
+class ResultObject(_Table):
+    """One object that goes out: waiting, sending (which may have reached the PACS), sent, or refused."""
+
+    __tablename__ = "result"
+    uid: Mapped[str] = mapped_column(primary_key=True)
+    study: Mapped[str] = mapped_column(ForeignKey(Study.uid, ondelete="CASCADE"), index=True)
+    series: Mapped[str] = mapped_column(index=True)
+    size: Mapped[int]
+    state: Mapped[str] = mapped_column(default="waiting")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study as `anogan queue` shows it."""
+
+    uid: str
+    subject: str
+    state: str
+    objects: int
+    results: int
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study to be judged, as it was when it was taken up."""
+
+    study: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A result to be sent; `doubtful` when an earlier attempt may have reached the PACS."""
+
+    uid: str
+    series: str
+    doubtful: bool
+
+
+class Queue:
+    """The queue in one SQLite file; any number of threads and processes may use it.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be opened as a queue.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path, self.clock = path, clock
+        engine = create_engine(f"sqlite:///{path}")
+        event.listen(engine, "connect", _configure)
+        # A write lock from the start: no transaction reads what another is about to change.
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        self._engine, self._session = engine, sessionmaker(engine)
+        try:
+            _Table.metadata.create_all(engine)
+        except SQLAlchemyError as error:
+            why = " ".join(str(getattr(error, "orig", error)).split())
+            raise ValueError(f"{path}: cannot be opened as a queue ({why}); restore it or use a new folder") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[Session]:
+        with self._session.begin() as session:
+            yield session
+
+    # objects come in
+
+    def known(self, header: Header) -> bool:
+        """Tell whether this very object is here already."""
+        with self._change() as session:
+            found = session.get(Instance, header.uid)
+            return found is not None and (found.study, found.digest) == (header.study, header.digest)
+
+    def ours(self, header: Header) -> bool:
+        """Tell whether the object is, or stands in a series of, a result that was made here."""
+        same = (ResultObject.uid == header.uid) | (ResultObject.series == header.series)
+        with self._change() as session:
+            return session.scalar(select(ResultObject.uid).where(same).limit(1)) is not None
+
+    def add(self, header: Header) -> None:
+        """Record a new or changed object; its study waits for more.
+
+        Raises
+        ------
+        ValueError
+            The object belongs to another study already.
+        """
+        now = self.clock()
+        with self._change() as session:
+            found = session.get(Instance, header.uid)
+            if found is not None and found.study != header.study:
+                raise ValueError(f"object {header.uid} came before as part of another study; send it with a new UID")
+            study = session.get(Study, header.study)
+            if study is None:
+                study = Study(uid=header.study, subject=header.subject, state="receiving", generation=0, changed=now)
+                session.add(study)
+                session.flush()
+            study.generation += 1
+            study.state, study.changed = "receiving", now
+            study.due, study.attempts, study.reason = 0.0, 0, ""
+            session.merge(Instance(uid=header.uid, study=header.study, digest=header.digest, size=header.size))
+
+    def close_quiet(self, quiet: float) -> int:
+        """Call studies complete that got no new object for `quiet` seconds; return how many."""
+        late = (Study.state == "receiving") & (Study.changed <= self.clock() - quiet)
+        with self._change() as session:
+            return _count(session.execute(update(Study).where(late).values(state="complete")))
+
+    # studies are judged
+
+    def take(self) -> Job | None:
+        """Take up the complete study that waits longest, or None."""
+        with self._change() as session:
+            study = session.scalar(
+                select(Study).where(Study.state == "complete").order_by(Study.attempts, Study.changed).limit(1)
+            )
+            if study is None:
+                return None
+            study.state, study.attempts = "judging", study.attempts + 1
+            return Job(study.uid, study.generation)
+
+    def judged(self, job: Job, results: Collection[Header]) -> bool:
+        """Record the results of a job, unless its study has changed meanwhile; tell whether it was recorded.
+
+        Results of before that were not sent are dropped; one that was sent and comes again stays sent, for what a UID
+        names does not change (DICOM PS3.5, 9).
+        """
+        with self._change() as session:
+            study = self._of(session, job)
+            if study is None:
+                return False
+            before = {row.uid: row for row in session.scalars(select(ResultObject).filter_by(study=job.study))}
+            after = {header.uid: header for header in results}
+            for uid, row in before.items():
+                if row.state != "sent" and uid not in after:
+                    session.delete(row)
+            for uid, header in after.items():
+                if uid not in before:
+                    session.add(ResultObject(uid=uid, study=job.study, series=header.series, size=header.size))
+            study.state, study.changed, study.attempts, study.reason = "judged", self.clock(), 0, ""
+            return True
+
+    def not_scored(self, job: Job, reason: str) -> bool:
+        """Record why a job failed, unless its study has changed meanwhile; tell whether it was recorded."""
+        with self._change() as session:
+            study = self._of(session, job)
+            if study is None:
+                return False
+            study.state, study.changed, study.reason = "failed", self.clock(), f"not scored: {reason}"
+            return True
+
+    def _of(self, session: Session, job: Job) -> Study | None:
+        study = session.get(Study, job.study)
+        valid = study is not None and study.state == "judging" and study.generation == job.generation
+        return study if valid else None
+
+    # results go out
+
+    def next_to_send(self) -> tuple[str, list[Outgoing]] | None:
+        """Take up the judged study that is due, with its results that are not known to be sent, or None.
+
+        They are recorded as being sent, because from now on they may reach the PACS.
+        """
+        with self._change() as session:
+            study = session.scalar(
+                select(Study)
+                .where(Study.state == "judged", Study.due <= self.clock())
+                .order_by(Study.attempts, Study.changed)
+                .limit(1)
+            )
+            if study is None:
+                return None
+            rows = session.scalars(
+                select(ResultObject)
+                .where(ResultObject.study == study.uid, ResultObject.state.in_(("waiting", "sending")))
+                .order_by(ResultObject.uid)
+            ).all()
+            outgoing = [Outgoing(row.uid, row.series, row.state == "sending") for row in rows]
+            study.state = "sending"
+            for row in rows:
+                row.state = "sending"
+            return study.uid, outgoing
+
+    def delivered(self, uid: str, refused: bool = False) -> None:
+        """Record that the PACS has stored a result, or refused it for good."""
+        with self._change() as session:
+            session.execute(
+                update(ResultObject).where(ResultObject.uid == uid).values(state="refused" if refused else "sent")
+            )
+
+    def sent(self, study: str, reason: str = "") -> None:
+        """Record that a study is done with: sent, or for `reason` not."""
+        self._leave(study, state="failed" if reason else "sent", attempts=0, reason=reason)
+
+    def postpone(self, study: str, delay: float, reason: str) -> None:
+        """Try a study again in `delay` seconds."""
+        values = {"state": "judged", "due": self.clock() + delay, "reason": reason}
+        self._leave(study, attempts=Study.attempts + 1, **values)
+
+    def _leave(self, study: str, **values: Any) -> None:
+        # Not if a new object came meanwhile, which set it back.
+        here = (Study.uid == study) & (Study.state == "sending")
+        with self._change() as session:
+            session.execute(update(Study).where(here).values(changed=self.clock(), **values))
+
+    # looking after it
+
+    def recover(self) -> None:
+        """Put back what a killed process had taken up; what it died of `DEATHS` times is not tried again."""
+        with self._change() as session:
+            # Nobody could send meanwhile, so that was no quiet time.
+            session.execute(update(Study).where(Study.state == "receiving").values(changed=self.clock()))
+            session.execute(update(Study).where(Study.state == "sending").values(state="judged"))
+            judging = update(Study).where(Study.state == "judging")
+            reason = f"not scored: the program died {DEATHS} times while judging it"
+            session.execute(judging.where(Study.attempts >= DEATHS).values(state="failed", reason=reason))
+            session.execute(judging.where(Study.attempts < DEATHS).values(state="complete"))
+
+    def retry(self, studies: Sequence[str] = ()) -> int:
+        """Try failed studies again, all or those named; return how many. What the PACS refused is sent once more.
+
+        Raises
+        ------
+        ValueError
+            A study is unknown or has not failed.
+        """
+        with self._change() as session:
+            failed = set(session.scalars(select(Study.uid).where(Study.state == "failed")))
+            for uid in studies:
+                if uid not in failed:
+                    raise ValueError(f"study {uid}: is not among the failed ones; see `anogan queue STORE`")
+            chosen = set(studies) or failed
+            for uid in chosen:
+                refused = (ResultObject.study == uid) & (ResultObject.state == "refused")
+                again = _count(session.execute(update(ResultObject).where(refused).values(state="waiting")))
+                state = "judged" if again else "complete"
+                session.execute(
+                    update(Study).where(Study.uid == uid).values(state=state, due=0.0, attempts=0, reason="")
+                )
+            return len(chosen)
+
+    def entries(self) -> list[Entry]:
+        """List all studies, the latest last."""
+        objects, results = (
+            select(func.count()).select_from(table).where(table.study == Study.uid).scalar_subquery()
+            for table in (Instance, ResultObject)
+        )
+        with self._change() as session:
+            rows = session.execute(select(Study, objects, results).order_by(Study.changed)).all()
+            return [
+                Entry(row.uid, row.subject, row.state, n_objects, n_results, row.attempts, row.reason)
+                for row, n_objects, n_results in rows
+            ]
+
+    def size(self) -> int:
+        """Return the bytes of all objects and results."""
+        with self._change() as session:
+            return sum(session.scalar(select(func.sum(table.size))) or 0 for table in (Instance, ResultObject))
+
+    def objects(self) -> dict[str, set[str]]:
+        """Return the UIDs of the objects of each study."""
+        found: dict[str, set[str]] = {}
+        with self._change() as session:
+            for study, uid in session.execute(select(Instance.study, Instance.uid)):
+                found.setdefault(study, set()).add(uid)
+        return found
+
+    def done_before(self, then: float) -> list[str]:
+        """Return the studies that are sent or failed since before `then`."""
+        old = Study.state.in_(("sent", "failed")) & (Study.changed < then)
+        with self._change() as session:
+            return list(session.scalars(select(Study.uid).where(old)))
+
+    def of_subject(self, subject: str) -> list[str]:
+        """Return the studies of one person."""
+        with self._change() as session:
+            return list(session.scalars(select(Study.uid).where(Study.subject == subject)))
+
+    def knows(self, study: str) -> bool:
+        """Tell whether anything is recorded of a study."""
+        with self._change() as session:
+            return session.get(Study, study) is not None
+
+    def forget(self, studies: Collection[str]) -> None:
+        """Delete all that is recorded of studies, from the file and its log."""
+        with self._change() as session:
+            session.execute(delete(Study).where(Study.uid.in_(studies)))
+        with contextlib.closing(self._engine.raw_connection()) as connection:  # outside a transaction
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _configure(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # or sqlite3 begins transactions of its own
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",  # what was acknowledged outlives a power cut
+        "busy_timeout = 60000",
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what is erased leaves no trace in free pages
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _count(result: Any) -> int:
+    return int(result.rowcount)

@@ -1,0 +1,181 @@
+"""The folder of the listener: the queue, and the objects as they came.
+
+queue.db
+incoming/                       what is being received; emptied at the start
+studies/HASH/objects/HASH.dcm   hashes of UIDs
+studies/HASH/results/HASH.dcm
+studies/HASH/work/              for whoever judges; emptied before and after
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from anogan.io.atomic import write_bytes
+from anogan.pacs.header import Header, file_name, read_header
+from anogan.pacs.queue import Job, Queue
+
+
+class Full(ValueError):
+    """There is no room for the object."""
+
+
+class Store:
+    """The objects and their queue.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there.
+    limit
+        Bytes that objects and results may take.
+
+    Raises
+    ------
+    ValueError
+        The folder cannot be made, or its queue is damaged.
+    """
+
+    def __init__(self, folder: Path, limit: float = float("inf")) -> None:
+        self.folder, self.limit = folder, limit
+        self.incoming = folder / "incoming"
+        try:
+            self.incoming.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)  # the objects name their patients
+        except OSError as error:
+            raise ValueError(f"{folder}: cannot be made ({error.strerror}); choose another --store") from None
+        self.queue = Queue(folder / "queue.db")
+        self._lock = FileLock(folder / "lock")
+        self._adding = threading.Lock()  # the check for room and what it allows are one step
+        self._used = self.queue.size()
+
+    def open(self) -> None:
+        """Take the store over, and put in order what a killed process left.
+
+        Raises
+        ------
+        ValueError
+            Another process has it.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(f"{self.folder}: another `anogan listen` works here; choose another --store") from None
+        for path in self.incoming.iterdir():
+            path.unlink()
+        # What was not recorded was not acknowledged: its sender will send it again.
+        known = {file_name(study): {file_name(uid) for uid in uids} for study, uids in self.queue.objects().items()}
+        for folder in self._studies():
+            if folder.name not in known:
+                shutil.rmtree(folder)
+                continue
+            for path in (folder / "objects").iterdir():
+                if path.stem not in known[folder.name]:
+                    path.unlink()
+        self.queue.recover()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.queue.close()
+        self._lock.release()
+
+    def _studies(self) -> list[Path]:
+        return sorted((self.folder / "studies").glob("*"))
+
+    def place(self, study: str) -> Path:
+        """Return the folder of a study."""
+        return self.folder / "studies" / file_name(study)
+
+    def add(self, path: Path, header: Header) -> bool:
+        """Move a received file to its place and record it; return False for a duplicate, which stays where it is.
+
+        Raises
+        ------
+        Full
+            There is no room.
+        ValueError
+            The object belongs to another study already.
+        """
+        with self._adding:
+            if self.queue.known(header):
+                return False
+            if self._used + header.size > self.limit:
+                raise Full(f"{self.folder}: holds {self._used / 1e9:.1f} GB, which is the limit")
+            folder = self.place(header.study) / "objects"
+            folder.mkdir(parents=True, exist_ok=True)
+            _sync(path)
+            os.replace(path, folder / f"{file_name(header.uid)}.dcm")
+            _sync(folder)
+            self.queue.add(header)
+            self._used += header.size
+            return True
+
+    def work(self, study: str) -> Path:
+        """Return the study's empty folder for whoever judges it."""
+        folder = self.place(study) / "work"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def judged(self, job: Job, files: Iterable[Path]) -> bool:
+        """Take over the results of a job and record them; False if the study has changed meanwhile.
+
+        Raises
+        ------
+        ValueError
+            A result is no DICOM object of the study, or cannot be written.
+        """
+        results = {}
+        for path in files:
+            header = read_header(path)
+            if header.study != job.study:
+                raise ValueError(f"{path}: a result of another study")
+            target = self.result(job.study, header.uid)
+            write_bytes(target, path.read_bytes())
+            _sync(target)
+            results[header.uid] = header
+        recorded = self.queue.judged(job, results.values())
+        if recorded:
+            self._used += sum(header.size for header in results.values())
+        return recorded
+
+    def leave(self, study: str) -> None:
+        """Empty the work folder of a study, or all of it if it was erased meanwhile."""
+        place = self.place(study)
+        shutil.rmtree(place / "work" if self.queue.knows(study) else place, ignore_errors=True)
+
+    def result(self, study: str, uid: str) -> Path:
+        """Return the file of a result."""
+        return self.place(study) / "results" / f"{file_name(uid)}.dcm"
+
+    def purge(self, then: float) -> int:
+        """Delete the studies that are done with since before `then`; return how many."""
+        return self._delete(self.queue.done_before(then))
+
+    def erase(self, subject: str) -> int:
+        """Delete all studies of a person, files and records; return how many."""
+        return self._delete(self.queue.of_subject(subject))
+
+    def _delete(self, studies: list[str]) -> int:
+        with self._adding:
+            for study in studies:
+                shutil.rmtree(self.place(study), ignore_errors=True)
+            if studies:
+                self.queue.forget(studies)
+            self._used = self.queue.size()  # another process may have erased something, too
+        return len(studies)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

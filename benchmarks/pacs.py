@@ -1,0 +1,84 @@
+"""Nothing lost, nothing twice: studies from 8 senders at once, and the listener killed (SIGKILL) twice on the way.
+
+    python benchmarks/pacs.py                               # 200 studies, a stand-in for the detector
+    python benchmarks/pacs.py --run runs/brain --series T1  # a real run on copies of a DICOM series
+
+Needs Debian's orthanc, orthanc-dicomweb and dcmtk. The senders are storescu, the PACS is Orthanc; both are on loopback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import tomli_w
+from pydicom import dcmread
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "pacs"))
+from clinic import MISSING, Orthanc, free_port, settings, start_listener, storm, uid, write_study  # it lies there
+
+
+def copy_series(series: Path, folder: Path, name: str) -> str:
+    """Copy a series as a study of its own and return its UID."""
+    folder.mkdir(parents=True)
+    for number, path in enumerate(sorted(each for each in series.rglob("*") if each.is_file())):
+        ds = dcmread(path)
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = uid(name), uid(f"{name} series")
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid(f"{name} {number}")
+        ds.save_as(folder / f"{number}.dcm")
+    return uid(name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=200)
+    parser.add_argument("--slices", type=int, default=4, help="of each made-up study")
+    parser.add_argument("--run", type=Path, help="a run folder; without it a stand-in makes one object a study")
+    parser.add_argument("--series", type=Path, help="a folder with one DICOM series to copy")
+    parser.add_argument("--quiet", type=float, default=5, help="seconds")
+    parser.add_argument("--seconds", type=float, default=1800, help="give up after")
+    options = parser.parse_args()
+    if MISSING:
+        raise SystemExit(MISSING)
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        names = [f"study {number}" for number in range(options.studies)]
+        places = [folder / "sent" / each for each in names]
+        expected = {
+            copy_series(options.series, place, each) if options.series else write_study(place, each, options.slices)
+            for each, place in zip(names, places, strict=True)
+        }
+        pacs = Orthanc(folder / "orthanc", port)
+        chosen = settings(port, nodes=pacs.nodes(), results="pacs", quiet=options.quiet)
+        (folder / "pacs.toml").write_text(tomli_w.dumps(chosen.model_dump(mode="json", exclude_none=True)))
+        store = folder / "store"
+        listen = ["-m", "anogan", "listen", str(options.run), "--settings", str(folder / "pacs.toml")]
+
+        def start() -> subprocess.Popen:
+            if options.run is None:
+                return start_listener(chosen, store)
+            return subprocess.Popen([sys.executable, *listen, "--store", str(store)])
+
+        try:
+            pacs.start()
+            began = time.monotonic()
+            storm(port, places, store, start, options.seconds)
+            seconds = time.monotonic() - began
+            found = {each["MainDicomTags"]["StudyInstanceUID"] for each in pacs.ask("studies?expand")}
+            stored, arrivals = pacs.stored(), collections.Counter(pacs.arrivals())
+        finally:
+            pacs.stop(at_once=True)
+    print(f"{len(names)} studies from 8 senders, the listener killed twice: {seconds:.0f} s")
+    print(f"studies with results in the PACS: {len(found & expected)}; others: {len(found - expected)}")
+    print(f"results in the PACS: {len(stored)}; arrived more than once: {sum(n > 1 for n in arrivals.values())}")
+    if found != expected or sum(arrivals.values()) != len(stored):
+        raise SystemExit("something was lost or came twice")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""`anogan export`, from DICOM files to DICOM objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from anogan import cli
+from anogan.detector import Detector
+from anogan.io import read_scan
+from anogan.io.dicom import write_dicom
+from anogan.series import SeriesResult
+
+pytestmark = pytest.mark.skipif(not hasattr(Detector, "inspect_series"), reason="Detector.inspect_series is missing")
+
+
+@pytest.fixture
+def anogan(capsys: pytest.CaptureFixture[str]):
+    """Return a function that runs one command in this process and returns its exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> SimpleNamespace:
+        code: object = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        out, err = capsys.readouterr()
+        if isinstance(code, str):
+            code, err = 1, err + code
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture
+def study(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with two series of a study: five discs, and one slice, which the detector refuses."""
+    real = Detector.inspect_series
+    few = "1 slice, at least 2 are needed"
+    monkeypatch.setattr(
+        Detector,
+        "inspect_series",
+        lambda self, series: (
+            real(self, series) if len(series.scans) > 1 else SeriesResult(series.source, "not scored", few)
+        ),
+    )
+    folder = tmp_path / "study"
+    for index, path in enumerate(sorted((tiny_folder / "healthy").iterdir())[:5]):
+        pixels = read_scan(path).pixels
+        gray = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
+        write_dicom(
+            folder / f"IM{index * 2 % 5}", (gray * 1000).astype(np.uint16), position=(0, 0, 2 * index),
+            uids=("1.2", "1.2.1", f"1.2.1.{index + 1}"), patient_id="PRIVATE", window=(500, 1001), slice_thickness=2,
+        )  # fmt: skip
+    write_dicom(folder / "scout", np.zeros((48, 48), np.uint16), uids=("1.2", "1.2.2", "1.2.2.1"), patient_id="PRIVATE")
+    return folder
+
+
+def kinds_in(folder: Path) -> list[str]:
+    return sorted(path.name.split("-")[0] for path in folder.iterdir())
+
+
+def test_a_study_becomes_objects_of_its_own(anogan, tiny_run: Path, study: Path, tmp_path: Path) -> None:
+    done = anogan("export", tiny_run, study, "--out", tmp_path / "out")
+    assert done.code == 1
+    assert "1 slice, at least 2 are needed" in done.err
+    assert "5 slices, score" in done.out
+    assert "1 slices, not scored, 1 objects" in done.out
+    kinds = kinds_in(tmp_path / "out")
+    assert [kinds.count(kind) for kind in ("seg", "map", "sr")] == [1, 1, 2]
+    assert kinds.count("sc") >= 1
+    for path in (tmp_path / "out").iterdir():
+        ds = dcmread(path)
+        assert (ds.StudyInstanceUID, ds.PatientID) == ("1.2", "PRIVATE")
+    assert "PRIVATE" not in done.out + done.err
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    anogan("export", tiny_run, study, "--out", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+def test_only_the_kinds_that_are_asked_for(anogan, tiny_run: Path, study: Path, tmp_path: Path) -> None:
+    anogan("export", tiny_run, study, "--out", tmp_path / "out", "--kinds", "seg,map", "--level", 3.5)
+    assert kinds_in(tmp_path / "out") == ["map", "seg"]
+    (path,) = (tmp_path / "out").glob("seg-*")
+    assert dcmread(path).SegmentSequence[0].SegmentLabel == "UNVERIFIED: anomaly >= 3.5 SD"
+
+
+def test_results_are_not_judged_again(anogan, tiny_run: Path, study: Path, tmp_path: Path) -> None:
+    anogan("export", tiny_run, study, "--out", tmp_path / "out", "--kinds", "sc")
+    done = anogan("export", tiny_run, tmp_path / "out", "--out", tmp_path / "more")
+    assert done.code == 1
+    assert "is a result of anogan, not an image to be judged; leave it out" in done.err
+    assert not (tmp_path / "more").exists()
+
+
+def test_wrong_usage(anogan, tiny_run: Path, study: Path, tmp_path: Path) -> None:
+    assert anogan("export", tiny_run, study, "--out", tmp_path / "out", "--kinds", "pdf").code == 2
+    done = anogan("export", tiny_run, study, "--out", study / "out")
+    assert done.code == 1
+    assert "where the results would be taken for images; write elsewhere" in done.err
