@@ -26,6 +26,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 import anogan
 from anogan.io.atomic import write_bytes
 from anogan.io.confidentiality import EDITION, clean
+from anogan.io.files import kind_of
 from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused
 from anogan.io.pseudonym import keyed_hash, pseudonym
@@ -163,14 +164,17 @@ def deidentified(
 
 
 def _read(path: Path) -> Dataset:
+    other = Refused("is not a DICOM file, or does not say what kind of object it is; name DICOM images only")
     try:
+        if path.stat().st_size and kind_of(path) != "dicom":
+            raise other  # before its bytes are taken for lengths
         check_structure(path)
         ds = dcmread(path, force=True)
     except OSError as error:
         raise Refused(f"cannot be opened ({error.strerror})") from None
     kind = UID(str(ds.get("SOPClassUID") or ""))
     if not kind or not ds.get("SOPInstanceUID"):
-        raise Refused("is not a DICOM file, or does not say what kind of object it is; name DICOM images only")
+        raise other
     if not any(keyword in ds for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         named = f" ({kind.name})" if kind.name != kind else ""
         raise Refused(f"is a DICOM file without pixels{named}; only images are de-identified")

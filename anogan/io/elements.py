@@ -193,7 +193,7 @@ class Elements:
             self._at = start
             self._leave(levels)
             return
-        if self._stop and tag in _PIXELS:  # pydicom too stops at those of an icon
+        if self._stop and top and tag in _PIXELS:  # those of an icon within a sequence do not stop pydicom either
             levels.clear()
             return
         self.count()

@@ -179,6 +179,17 @@ def test_sequences_within_sequences(tmp_path: Path, vr: str, defined: bool) -> N
     assert refused(path) == "holds sequences more than 32 deep, as no image does; copy or export it again"
 
 
+@pytest.mark.parametrize("length", [None, UNDEFINED])
+def test_an_icon_hides_nothing_behind_it(tmp_path: Path, length: int | None) -> None:
+    deep = b""
+    for _ in range(40):
+        deep = element(SEQUENCE, "SQ", item(deep))
+    icon = element(0x00880200, "SQ", item(image_elements() + PIXELS), length) + (END if length else b"")
+    path = dicom(tmp_path / "a.dcm", icon + deep + image_elements() + PIXELS)
+    with pytest.raises(Refused, match="more than 32 deep"):
+        check_structure(path, stop_before_pixels=True)
+
+
 def test_very_many_items_and_elements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elements, "MAX_ITEMS", 2000)
     monkeypatch.setattr(elements, "MAX_ELEMENTS", 10_000)

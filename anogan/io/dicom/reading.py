@@ -150,8 +150,7 @@ def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[
     found: dict[Path, None] = {}
     problems: list[tuple[Path, str]] = []
     with one_sentence(name):
-        check_structure(path)
-        for record in dcmread(path, force=True).get("DirectoryRecordSequence") or []:
+        for record in _read_header(path).get("DirectoryRecordSequence") or []:
             parts = Attributes(record).texts("ReferencedFileID")
             if not any(parts):
                 continue
@@ -186,8 +185,6 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
             raise several_frames(name, header.frames)
         check_structure(path)
         ds = dcmread(path, force=True)
-        if "Rows" not in ds:
-            raise Refused(f"{name}: is cut off in its pixels; copy or export it again")
         keyword = next((keyword for keyword in _PIXEL_KEYWORDS if keyword in ds), None)
         if keyword is None:
             raise _without_pixels(ds, name)
