@@ -273,6 +273,13 @@ def test_series_are_calibrated_and_inspected(anogan, tiny_run: Path, tmp_path: P
     kept = [path.read_text(errors="replace") for path in (tmp_path / "there").rglob("*.*") if path.is_file()]
     assert not any("patient " in text for text in kept)
 
+    shutil.make_archive(str(tmp_path / "export"), "zip", work)
+    result = anogan("inspect", tmp_path / "there", tmp_path / "export.zip", "--series", "--out", tmp_path / "zipped")
+    assert f"{tmp_path}/export.zip/notes.dcm: is not a" in result.err
+    cases = json.loads((tmp_path / "zipped" / "results.json").read_text())["cases"]
+    names = {"export.zip/head 00", "export.zip/head 01", "export.zip/notes.dcm"}
+    assert {case["file"].removeprefix(f"{tmp_path}/") for case in cases} == names
+
 
 def test_inspect_writes_results_and_never_calls_a_bad_file_normal(
     anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path

@@ -15,8 +15,6 @@ from anogan.io import read_scan
 from anogan.io.dicom import write_dicom
 from anogan.series import SeriesResult
 
-pytestmark = pytest.mark.skipif(not hasattr(Detector, "inspect_series"), reason="Detector.inspect_series is missing")
-
 
 @pytest.fixture
 def anogan(capsys: pytest.CaptureFixture[str]):

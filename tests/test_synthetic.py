@@ -40,7 +40,7 @@ def test_subjects_are_split_and_only_the_test_holds_lesions(phantom: Path) -> No
 
 def test_a_series_is_what_its_header_says(phantom: Path) -> None:
     scans = [read_scan(phantom / "sub-001" / f"IM000{n}.dcm") for n in range(1, 6)]
-    assert {scan.pixels.shape for scan in scans} == {(208, 176)}
+    assert {scan.pixels.shape for scan in scans} == {(192, 160)}
     assert {scan.spacing for scan in scans} == {(1.0, 1.0)}
     assert {scan.modality for scan in scans} == {"MR"}
     assert np.diff([scan.position for scan in scans]) == pytest.approx(8.0)
@@ -52,7 +52,7 @@ def test_a_series_is_what_its_header_says(phantom: Path) -> None:
 
 
 def test_a_large_head_lies_inside_the_image(tmp_path: Path) -> None:
-    write_phantom(tmp_path / "phantom", subjects=(3, 0, 0, 0), slices=1, seed=36)  # the third touched 160 mm
+    write_phantom(tmp_path / "phantom", subjects=(3, 0, 0, 0), slices=1, seed=36)  # the third was cut by the border
     for number in (1, 2, 3):
         pixels = read_scan(tmp_path / "phantom" / f"sub-00{number}" / "IM0001.dcm").pixels
         border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -88,7 +88,7 @@ def test_a_lesion_is_brighter_or_darker_than_its_surroundings_as_the_manifest_sa
     rows = manifest(phantom)
     levels = []
     for row in rows:
-        if row["mask"] and float(row["lesion_mm"]) < 35:  # the largest reach the ventricles, which are darker still
+        if row["mask"] and abs(float(row["lesion_contrast"])) > 0.2:
             pixels, mask = read_scan(phantom / row["file"]).pixels, read_mask(phantom, row)
             ring = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9))).astype(bool) & ~mask
             levels.append((float(row["lesion_contrast"]), pixels[mask].mean() / pixels[ring].mean() - 1))
@@ -117,7 +117,7 @@ def test_no_statistic_of_the_whole_image_finds_the_lesions(tmp_path: Path) -> No
     labels = [row["label"] == "abnormal" for row in rows]
     images = [read_scan(tmp_path / "phantom" / row["file"]).pixels for row in rows]
     for statistic in (np.mean, np.std, np.max, lambda image: cv2.Laplacian(image, cv2.CV_32F).var()):
-        assert 0.3 < roc_auc_score(labels, [statistic(image) for image in images]) < 0.8  # the maximum finds some
+        assert 0.3 < roc_auc_score(labels, [statistic(image) for image in images]) < 0.7
 
 
 def test_an_interrupted_phantom_leaves_no_folder_and_the_next_call_starts_over(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from anogan.cli.app import Data, Run, app, finish, load_detector, sentence, unpa
 from anogan.console import Bar, serve
 
 if TYPE_CHECKING:
+    from anogan.io.archive import Unpacked
     from anogan.scan import Result, Scan
     from anogan.series import SeriesResult
 
@@ -60,7 +61,7 @@ def inspect(
         if monitor or group:
             option = "'--monitor'" if monitor else "'--group'"
             raise typer.BadParameter("is for single images, not for --series", param_hint=option)
-        _inspect_series(run, paths, out or run / "results", fdr)
+        _inspect_series(run, unpack(context, paths), out or run / "results", fdr)
         return
     from anogan import drift
     from anogan.calibration import discoveries
@@ -130,7 +131,7 @@ def inspect(
     finish(problems, "not scored")
 
 
-def _inspect_series(run: Path, paths: list[Path], out: Path, fdr: float | None) -> None:
+def _inspect_series(run: Path, archives: Unpacked, out: Path, fdr: float | None) -> None:
     from anogan import drift
     from anogan.calibration import discoveries
     from anogan.io import iter_series
@@ -146,14 +147,18 @@ def _inspect_series(run: Path, paths: list[Path], out: Path, fdr: float | None) 
             )
     paused = drift.warning(run)
     results: list[SeriesResult] = []
-    problems: list[tuple[Path, str]] = []
+    problems = archives.problems
+    unread: list[tuple[Path, str]] = []
     with ResultsWriter(out, detector.summary(series=True), fdr) as writer, Bar("scoring series") as bar:
-        for one in iter_series(paths, problems, detector.config.input.window):
+        for one in iter_series(archives.paths, unread, detector.config.input.window):
+            one = dataclasses.replace(one, source=archives.name(one.source))
             result = detector.inspect_series(one)
+            result = dataclasses.replace(result, reason=archives.name(result.reason))
             result = drift.pause(result) if paused else result
             writer.add_series(one, result)
             results.append(result)
             bar(len(results), len(results))  # how many there are shows only once the last file is read
+        problems += [(Path(archives.name(path)), archives.name(reason)) for path, reason in unread]
         for path, reason in problems:
             writer.add_failure(path, reason)
     problems += [(Path(result.source), result.reason) for result in results if result.status != "scored"]
