@@ -9,8 +9,8 @@ PROFILE ?= brain-mri
 DATA    ?= data/phantom
 RUN     ?= runs/$(if $(filter data/phantom+brain-mri,$(DATA)+$(PROFILE)),demo,$(notdir $(DATA))-$(PROFILE))
 PORT    ?= 8501
-# A demo should not take longer than a coffee.
-SHORTER  = $(if $(filter runs/demo,$(RUN)),--set training.steps=1500)
+# A demo should not take longer than a coffee, and the phantom has no detail that a finer grid could show.
+SHORTER  = $(if $(filter runs/demo,$(RUN)),--set training.steps=1500 --set input.size=64)
 TORCH   ?= torch==2.13.0
 PYTHON  ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13,$(shell \
              $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))

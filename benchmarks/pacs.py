@@ -3,7 +3,7 @@
     python benchmarks/pacs.py                               # 200 studies, a stand-in for the detector
     python benchmarks/pacs.py --run runs/brain --series T1  # a real run on copies of a DICOM series
 
-Writes results/pacs.md from what was measured so far, a row with and one without a real detector. Needs Debian's orthanc,
+Writes results/pacs.md from what was measured so far, a row with and a row without a detector. Needs Debian's orthanc,
 orthanc-dicomweb and dcmtk. The senders are storescu, the PACS is Orthanc; both are on loopback.
 """
 
