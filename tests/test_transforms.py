@@ -111,7 +111,7 @@ def test_an_image_of_one_value_cannot_be_stretched() -> None:
 @pytest.mark.parametrize("shape", [(32, 32), (32, 32, 3)])
 def test_there_and_back_is_the_image_or_its_luminance(config: InputConfig, shape: tuple[int, ...]) -> None:
     original = scan(noise(*shape))
-    back = transforms.image_to_scan_grid(transforms.to_network(original, config), original)
+    back = transforms.image_to_scan_grid(transforms.to_network(original, config), original, config)
     assert back.dtype == np.float32
     colored = len(shape) == 3 and config.channels == 3
     expected = original.pixels if colored or len(shape) == 2 else original.pixels @ [0.299, 0.587, 0.114]
@@ -125,13 +125,13 @@ def test_a_stretch_is_undone() -> None:
 
 
 def test_an_image_comes_back_at_the_scans_size() -> None:
-    back = transforms.image_to_scan_grid(np.full((3, 32, 32), 0.5), scan(noise(50, 20, 3)))
+    back = transforms.image_to_scan_grid(np.full((3, 32, 32), 0.5), scan(noise(50, 20, 3)), COLOR)
     assert back.shape == (50, 20, 3)
     np.testing.assert_allclose(back, 0.75)
 
 
 def test_a_map_is_linear_between_the_centers_of_its_cells() -> None:
-    values = transforms.to_scan_grid(np.array([[0.0, 1.0]]), (2, 4))
+    values = transforms.to_scan_grid(np.array([[0.0, 1.0]]), scan(noise(2, 4)), GRAY)
     assert values.dtype == np.float32
     np.testing.assert_allclose(values, [[0, 0.25, 0.75, 1]] * 2)
 
