@@ -45,7 +45,7 @@ _WORDS = {
     "exposure": "the face is too dark or too bright",
     "illumination_uniformity": "the two halves of the face are lit unlike",
     "background_uniformity": "the background is not uniform",
-    "compression": "it is strongly compressed",
+    "compression": "the edges of JPEG blocks are seen",
     "pose_yaw": "the head is turned to a side",
     "pose_pitch": "the head nods",
     "pose_roll": "the head is tilted to a shoulder",
