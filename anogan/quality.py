@@ -38,7 +38,7 @@ _FACE = np.s_[int(0.36 * SIZE) : int(0.78 * SIZE), int(0.3 * SIZE) : int(0.7 * S
 _BESIDE = np.s_[: int(0.3 * SIZE), : int(0.1 * SIZE)], np.s_[: int(0.3 * SIZE), -int(0.1 * SIZE) :]  # left, right
 _BLACK, _WHITE = 25 / 255, 247 / 255  # OFIQ's limits of under- and over-exposure
 _NOSE_DEPTH = 0.5  # distance of its tip from the plane of the eyes, in eye distances
-_NOSE_BELOW = 0.54  # that from their line in a face seen from the front, the median of faces_frll
+_NOSE_BELOW = 0.54  # that from their line in a face seen from the front, about the median of faces_frll
 _WORDS = {
     "inter_eye_distance": "the eyes are too close to each other: {:.0f} pixels, at least {:.0f} are needed",
     "sharpness": "it is blurred",

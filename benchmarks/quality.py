@@ -4,8 +4,8 @@
 
 Genuine photos only. The truth of the eyes are the landmarks of faces_frll, in pixels of originals whose width was 1350;
 neutral and Canadian faces have theirs. The Haar cascades of OpenCV are measured beside MTCNN as the other detector that
-needs no download. The least values of profile id-photo come from the first table of measures: of what is noted the 1st
-percentile, of what is refused half of the lowest.
+needs no download. The least values of profile id-photo come from the first table of measures, in round numbers: of
+what is noted about the 1st percentile, of what is refused about half of the lowest.
 """
 
 from __future__ import annotations
