@@ -38,7 +38,9 @@ class InputConfig(_Section):
         description="range: the reader's [0, 1] as it is; percentile: each image's 0.5 and 95th percentile become 0 and"
         " 0.75, so that a bright lesion of up to a twentieth of the image neither sets the scale nor is clipped",
     )
-
+    align: Literal["none", "face"] = Field(
+        "none", description="none: the whole image is seen; face: the one face in it, upright, see anogan.faces"
+    )
     window: str | tuple[float, float] = Field(
         "first",
         description="which window makes gray DICOM values black and white: first, the name of one in the header"
@@ -175,6 +177,36 @@ class GateConfig(_Section):
     smallest_side: int = Field(1, ge=1, description="pixels")
 
 
+QualityMeasure = Literal[
+    "inter_eye_distance",
+    "sharpness",
+    "exposure",
+    "illumination_uniformity",
+    "background_uniformity",
+    "compression",
+    "pose_yaw",
+    "pose_pitch",
+    "pose_roll",
+]
+
+
+class QualityConfig(_Section):
+    """The least quality of an image of a face, see `anogan.quality`; by default any. Higher is better."""
+
+    inter_eye_distance: float = Field(0, ge=0, description="pixels")
+    sharpness: float = Field(0, ge=0, description="share of the face's contrast that is fine detail")
+    exposure: float = Field(0, ge=0, le=1, description="share of the face that is neither almost black nor white")
+    illumination_uniformity: float = Field(0, ge=0, le=1, description="likeness of the two halves of the face")
+    background_uniformity: float = Field(0, ge=0, le=1, description="1: one color beside the head")
+    compression: float = Field(0, ge=0, le=1, description="1: no edges where the blocks of a JPEG meet")
+    pose_yaw: float = Field(0, ge=0, le=1, description="cosine of the turn to a side")
+    pose_pitch: float = Field(0, ge=0, le=1, description="cosine of the nod")
+    pose_roll: float = Field(0, ge=0, le=1, description="cosine of the tilt to a shoulder")
+    refuse: tuple[QualityMeasure, ...] = Field(
+        (), description="below these an image is not scored, as judging it means nothing; below others it is only noted"
+    )
+
+
 class CalibrationConfig(_Section):
     """The operating point."""
 
@@ -194,6 +226,7 @@ class Config(_Section):
     local_fakes: LocalFakesConfig = LocalFakesConfig()
     inversion: InversionConfig = InversionConfig()
     scoring: ScoringConfig = ScoringConfig()
+    quality: QualityConfig = QualityConfig()
     calibration: CalibrationConfig = CalibrationConfig()
 
     def to_toml(self) -> str:
