@@ -177,6 +177,19 @@ class GateConfig(_Section):
     smallest_side: int = Field(1, ge=1, description="pixels")
 
 
+QualityMeasure = Literal[
+    "inter_eye_distance",
+    "sharpness",
+    "exposure",
+    "illumination_uniformity",
+    "background_uniformity",
+    "compression",
+    "pose_yaw",
+    "pose_pitch",
+    "pose_roll",
+]
+
+
 class QualityConfig(_Section):
     """The least quality of an image of a face, see `anogan.quality`; by default any. Higher is better."""
 
@@ -189,13 +202,9 @@ class QualityConfig(_Section):
     pose_yaw: float = Field(0, ge=0, le=1, description="cosine of the turn to a side")
     pose_pitch: float = Field(0, ge=0, le=1, description="cosine of the nod")
     pose_roll: float = Field(0, ge=0, le=1, description="cosine of the tilt to a shoulder")
-    refuse: tuple[
-        Literal[
-            "inter_eye_distance", "sharpness", "exposure", "illumination_uniformity", "background_uniformity",
-            "compression", "pose_yaw", "pose_pitch", "pose_roll",
-        ],
-        ...,
-    ] = Field((), description="below these an image is not scored, as judging it would mean nothing; the rest is noted")  # fmt: skip
+    refuse: tuple[QualityMeasure, ...] = Field(
+        (), description="below these an image is not scored, as judging it means nothing; below others it is only noted"
+    )
 
 
 class CalibrationConfig(_Section):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from anogan import quality
 from anogan.config import Config
 from anogan.scan import Geometry, Scan
 from anogan.series import Series
@@ -18,24 +19,31 @@ from anogan.series import Series
 LETTERS = 3  # in a row look like a word
 
 
-def check(scan: Scan, config: Config) -> None:
-    """Check one image.
+def check(scan: Scan, config: Config) -> tuple[str, ...]:
+    """Check one image, and where the profile aligns faces also its face and the quality of that.
 
     Parameters
     ----------
     scan
         The image.
     config
-        The profile; its `gate` says what it accepts.
+        The profile; its `gate` and `quality` say what it accepts.
+
+    Returns
+    -------
+    tuple of str
+        What is noted of an image that is accepted, one sentence each.
 
     Raises
     ------
     ValueError
-        The profile does not accept it.
+        The profile does not accept it: `anogan.faces.FAILURE` begins the reason where no face could be acquired, and
+        `anogan.quality.POOR` where the quality of its image is too low.
     """
     _check_origin(scan, config)
     _check_clipped(scan.source, scan.clipped, config)
     _check_text(scan.source, scan.burned_in, scan, config)
+    return quality.check(scan, config.quality) if config.input.align == "face" else ()
 
 
 def check_series(series: Series, config: Config) -> None:

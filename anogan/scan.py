@@ -140,6 +140,8 @@ class Result:
         Image score of each component.
     component_maps
         The map of each component, as `anomaly_map`.
+    notes
+        What a reader should know of the image, one sentence each, such as a poor background.
     seconds
         Time spent on this scan.
     """
@@ -155,4 +157,5 @@ class Result:
     reconstruction: np.ndarray | None = None
     components: dict[str, float] = field(default_factory=dict)
     component_maps: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from anogan import faces
 from anogan.config import InputConfig
 from anogan.scan import Scan
 
@@ -15,14 +16,14 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 def to_network(scan: Scan, config: InputConfig) -> np.ndarray:
     """Bring a scan to the network's grid and range.
 
-    The image is stretched to the square; its aspect is not kept.
+    The image is stretched to the square and its aspect not kept; with `align` "face" the square is the face's.
 
     Parameters
     ----------
     scan
         The scan.
     config
-        The profile's `input` section: channels, size and intensity.
+        The profile's `input` section: channels, size, intensity and alignment.
 
     Returns
     -------
@@ -32,17 +33,20 @@ def to_network(scan: Scan, config: InputConfig) -> np.ndarray:
     Raises
     ------
     ValueError
-        `intensity` is "percentile" and all pixels are alike.
+        `intensity` is "percentile" and all pixels are alike, or a face is asked for and not acquired.
     """
-    image = _with_channels(scan.pixels, config.channels)
+    image = _seen(scan, config)
     low, high = _intensity_range(scan, image, config)
     image = ((_resize_image(image, (config.size, config.size)) - low) / (high - low)).clip(0, 1) * 2 - 1
     image = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     return np.ascontiguousarray(image, dtype=np.float32)
 
 
-def image_to_scan_grid(image: np.ndarray, scan: Scan, config: InputConfig | None = None) -> np.ndarray:
+def image_to_scan_grid(image: np.ndarray, scan: Scan, config: InputConfig) -> np.ndarray:
     """Bring an image of the network, such as a reconstruction, to the scan's own grid.
+
+    A percentile stretch is undone, so that image and scan compare. Beside an aligned face the scan itself stays: the
+    network has not seen what is there.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ def image_to_scan_grid(image: np.ndarray, scan: Scan, config: InputConfig | None
     scan
         The scan it belongs to.
     config
-        The profile's `input` section; with it, a percentile stretch is undone, so that image and scan compare.
+        The profile's `input` section.
 
     Returns
     -------
@@ -60,13 +64,15 @@ def image_to_scan_grid(image: np.ndarray, scan: Scan, config: InputConfig | None
     """
     unit = (np.asarray(image, np.float32).transpose(1, 2, 0).clip(-1, 1) + 1) / 2
     unit = unit[..., 0] if unit.shape[2] == 1 else unit
-    if config is not None:
-        low, high = _intensity_range(scan, _with_channels(scan.pixels, config.channels), config)
+    if config.intensity == "percentile":
+        low, high = _intensity_range(scan, _seen(scan, config), config)
         unit = unit * (high - low) + low
     if scan.pixels.ndim == 2:
         unit = _with_channels(unit, 1)
-    resized = _resize_image(np.ascontiguousarray(unit), scan.pixels.shape[:2])
-    return resized.clip(0, 1)
+    unit = np.ascontiguousarray(unit)
+    if config.align == "face":
+        return _from_crop(unit.clip(0, 1), scan, _with_channels(scan.pixels, 1) if unit.ndim == 2 else scan.pixels)
+    return _resize_image(unit, scan.pixels.shape[:2]).clip(0, 1)
 
 
 def mask_to_network(mask: np.ndarray, config: InputConfig) -> np.ndarray:
@@ -79,10 +85,34 @@ def mask_to_network(mask: np.ndarray, config: InputConfig) -> np.ndarray:
     return (covered >= least) & (covered > 0)
 
 
-def to_scan_grid(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Bring a map (h, w) to a scan's grid (H, W), linearly between cell centers: (H, W) float32."""
-    height, width = shape
-    return cv2.resize(np.asarray(values, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+def to_scan_grid(values: np.ndarray, scan: Scan, config: InputConfig) -> np.ndarray:
+    """Bring a map (h, w) to a scan's grid (H, W), linearly between cell centers: (H, W) float32.
+
+    Beside an aligned face it is 0, what healthy images have on average: nothing is said of what was not seen.
+    """
+    values = np.asarray(values, np.float32)
+    shape = scan.pixels.shape[:2]
+    if config.align == "face":
+        return _from_crop(values, scan, np.zeros(shape, np.float32))
+    return cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _seen(scan: Scan, config: InputConfig) -> np.ndarray:
+    """Return what the network is to see, before it is resized: (h, w) or (h, w, 3)."""
+    image = faces.align(scan, config.size).pixels if config.align == "face" else scan.pixels
+    return _with_channels(image, config.channels)
+
+
+def _from_crop(image: np.ndarray, scan: Scan, around: np.ndarray) -> np.ndarray:
+    """Bring a square that shows the scan's face, (h, h) or (h, h, 3), back to its place in `around`."""
+    matrix = faces.to_crop(faces.find(scan).eyes, len(image))
+    size = scan.pixels.shape[1::-1]
+    back = cv2.warpAffine(
+        image, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    cells = np.ones(image.shape[:2], np.uint8)
+    inside = cv2.warpAffine(cells, matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
+    return np.where(inside if back.ndim == 2 else inside[..., None], back, around)
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:

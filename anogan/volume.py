@@ -83,7 +83,7 @@ def score_series(series: Series, maps: Callable[[Tensor], Maps], config: Config)
             "scored",
             score=float(slices.scores[place]),
             uncertainty=None if np.isnan(spread) else spread,
-            anomaly_map=transforms.to_scan_grid(fused[place].numpy(), scan.pixels.shape[:2]),
+            anomaly_map=transforms.to_scan_grid(fused[place].numpy(), scan, config.input),
             reconstruction=healthy,
             components=_named(slices.components[place]),
         )

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "anogan"
 # Imports point from a later row to an earlier one, or stay within a row without going in circles.
 LAYERS = [
     {"config", "scan", "series"},
-    {"networks", "metrics", "heatmap", "augmentation", "blur"},
+    {"networks", "metrics", "heatmap", "augmentation", "blur", "faces", "quality"},
     {"io", "transforms", "losses", "local_fakes", "scoring", "calibration", "gate", "volume"},
     {"inversion", "reference", "listing", "dataset", "checkpoint", "devices", "provenance", "synthetic", "drift"},
     {"training", "progress", "snapshots"},

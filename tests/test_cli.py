@@ -15,6 +15,7 @@ import pytest
 from anogan import cli
 from anogan.cli.app import sentence
 from anogan.cli.data import synth
+from anogan.io import write_png
 from anogan.io.dicom import write_dicom
 
 HEAVY = ("torch", "numpy", "cv2", "pydicom", "scipy", "sklearn", "streamlit")
@@ -470,3 +471,17 @@ def test_compare_writes_a_list_and_ends_with_a_verdict(
     assert "Spearman 1.000 [1.000, 1.000]" in result.out
     assert "No difference shown: of the planted anomalies B finds as many" in result.out
     assert (tmp_path / "out" / "comparison.csv").read_text().startswith("case,file,subject,score_a,score_b,")
+
+
+def test_info_tells_of_the_face_where_the_profile_asks_for_one(anogan, tmp_path: Path) -> None:
+    write_png(tmp_path / "wall.png", np.full((90, 90, 3), 128, np.uint8))
+    assert "failure to acquire: no face" in " ".join(anogan("info", tmp_path, "--profile", "id-photo").out.split())
+    assert "failure" not in anogan("info", tmp_path, "--profile", "tiny").out
+
+
+@pytest.mark.realdata
+def test_info_tells_of_the_quality_of_a_portrait(anogan, data_root: Path) -> None:
+    photo = data_root / "faces_frll" / "genuine" / "neutral_front_001_03.jpg"
+    out = anogan("info", photo, "--profile", "id-photo").out
+    assert re.search(r"inter eye distance +│ 10\d, least 40", out)
+    assert "not scored" not in out

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import anogan
+from anogan import faces
+from anogan.config import QualityConfig
 from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
 from anogan.scan import Scan
@@ -374,3 +376,27 @@ def test_provenance_names_no_file(tiny_detector: Detector, tiny_splits) -> None:
     assert tiny_detector.provenance["images"] > 0
     assert len(tiny_detector.provenance["data"]) == 64
     assert not any(item.path.name in text for item in tiny_splits.train.items)
+
+
+def test_a_face_is_judged_where_it_lies_and_an_image_without_one_is_not(
+    tiny_detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aligned = tiny_detector.config.input.model_copy(update={"align": "face"})
+    limits = QualityConfig(pose_roll=0.99)
+    config = tiny_detector.config.model_copy(update={"input": aligned, "quality": limits})
+    detector = dataclasses.replace(tiny_detector, config=config)
+    photo = Scan(np.random.default_rng(0).random((150, 200, 3), dtype=np.float32), "photo.png")
+    wall = Scan(np.full((90, 90), 0.5, np.float32), "wall.png")
+    landmarks = np.array([[80, 110, 98, 85, 112, 60, 70, 80, 95, 100]], float)  # x of eyes, nose, mouth; then y
+    found = {photo: (np.array([[60, 30, 130, 120, 0.99]]), landmarks, 1.0)}
+    nothing = np.empty((0, 5)), np.empty((0, 10)), 1.0
+    monkeypatch.setattr(faces, "_detect", lambda scan: found.get(scan, nothing))
+    judged, other = detector.inspect_many([photo, wall])
+    assert judged.status == "scored"
+    assert judged.notes == ("the head is tilted to a shoulder (pose roll 0.949, least 0.99)",)
+    assert judged.anomaly_map is not None
+    assert judged.anomaly_map.shape == (150, 200)
+    assert judged.anomaly_map[85, 95] != 0  # on the cheek
+    assert np.all(judged.anomaly_map[:, 170:] == 0)
+    assert (other.status, other.flagged) == ("not scored", None)
+    assert other.reason == "failure to acquire: no face was found; it must be upright and seen from the front"

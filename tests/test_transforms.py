@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anogan import transforms
+from anogan import faces, transforms
 from anogan.config import InputConfig
 from anogan.scan import Scan
 
@@ -111,7 +111,7 @@ def test_an_image_of_one_value_cannot_be_stretched() -> None:
 @pytest.mark.parametrize("shape", [(32, 32), (32, 32, 3)])
 def test_there_and_back_is_the_image_or_its_luminance(config: InputConfig, shape: tuple[int, ...]) -> None:
     original = scan(noise(*shape))
-    back = transforms.image_to_scan_grid(transforms.to_network(original, config), original)
+    back = transforms.image_to_scan_grid(transforms.to_network(original, config), original, config)
     assert back.dtype == np.float32
     colored = len(shape) == 3 and config.channels == 3
     expected = original.pixels if colored or len(shape) == 2 else original.pixels @ [0.299, 0.587, 0.114]
@@ -125,13 +125,13 @@ def test_a_stretch_is_undone() -> None:
 
 
 def test_an_image_comes_back_at_the_scans_size() -> None:
-    back = transforms.image_to_scan_grid(np.full((3, 32, 32), 0.5), scan(noise(50, 20, 3)))
+    back = transforms.image_to_scan_grid(np.full((3, 32, 32), 0.5), scan(noise(50, 20, 3)), COLOR)
     assert back.shape == (50, 20, 3)
     np.testing.assert_allclose(back, 0.75)
 
 
 def test_a_map_is_linear_between_the_centers_of_its_cells() -> None:
-    values = transforms.to_scan_grid(np.array([[0.0, 1.0]]), (2, 4))
+    values = transforms.to_scan_grid(np.array([[0.0, 1.0]]), scan(noise(2, 4)), GRAY)
     assert values.dtype == np.float32
     np.testing.assert_allclose(values, [[0, 0.25, 0.75, 1]] * 2)
 
@@ -151,3 +151,53 @@ def test_a_mask_smaller_than_a_cell_is_not_lost_and_an_empty_one_stays_empty() -
     assert not transforms.mask_to_network(mask, GRAY).any()
     mask[333, 45] = True
     assert np.argwhere(transforms.mask_to_network(mask, GRAY)).tolist() == [[333 // 20, 45 // 20]]
+
+
+ALIGNED = InputConfig(channels=3, size=64, align="face")
+
+
+def portrait(pixels: np.ndarray, eyes: list[tuple[float, float]]) -> Scan:
+    """Return a scan whose face is known."""
+    found, places = scan(pixels), np.array(eyes, float)
+    faces._found[found] = faces.Face(np.zeros(4), places, places[0], places)
+    return found
+
+
+def test_an_aligned_map_returns_to_its_place_in_the_photo() -> None:
+    """A hot cell of the network lies where the matrix has it, upright or not, to within a cell."""
+    for eyes in ([(90, 70), (130, 70)], [(90, 80), (120, 60)], [(60, 100), (95, 130)]):
+        photo = portrait(noise(200, 220, 3), eyes)
+        values = np.zeros((64, 64), np.float32)
+        values[28, 24] = 1  # the cell of the left eye
+        back = transforms.to_scan_grid(values, photo, ALIGNED)
+        assert back.shape == (200, 220)
+        row, column = np.unravel_index(back.argmax(), back.shape)
+        assert np.hypot(column - eyes[0][0], row - eyes[0][1]) < np.hypot(40, 0) / 16 + 1
+
+
+def test_beside_the_face_a_map_is_zero_and_the_reconstruction_the_photo() -> None:
+    photo = portrait(noise(200, 220, 3), [(90.2, 70.3), (110.2, 70.3)])  # cells of 1.25 pixels: 80 wide
+    back = transforms.to_scan_grid(np.full((64, 64), -3.0), photo, ALIGNED)
+    assert set(np.unique(back)) == {-3.0, 0.0}
+    assert (back == -3).sum() == 80 * 80  # between columns 60.7 and 140.7, rows 34.8 and 114.8
+    assert np.all(back[35:115, 61:141] == -3)
+    healthy = transforms.image_to_scan_grid(np.zeros((3, 64, 64)), photo, ALIGNED)
+    np.testing.assert_array_equal(healthy[back == 0], photo.pixels[back == 0])
+    np.testing.assert_allclose(healthy[back != 0], 0.5)
+
+
+def test_a_smooth_face_survives_the_way_there_and_back() -> None:
+    rows, columns = np.mgrid[:200, :220]
+    pixels = np.stack([columns / 300, rows / 300, (rows + columns) / 600], axis=2)
+    for config in (ALIGNED, ALIGNED.model_copy(update={"channels": 1})):
+        photo = portrait(pixels, [(90, 80), (120, 60)])
+        back = transforms.image_to_scan_grid(transforms.to_network(photo, config), photo, config)
+        expected = photo.pixels if config.channels == 3 else photo.pixels @ [0.299, 0.587, 0.114]
+        assert back.shape == expected.shape
+        np.testing.assert_allclose(back, expected, atol=2 / 300)  # the two outermost half cells are constant
+
+
+def test_a_gray_photo_is_aligned_for_a_network_in_color() -> None:
+    photo = portrait(noise(100, 100), [(40, 45), (60, 45)])
+    assert transforms.to_network(photo, ALIGNED).shape == (3, 64, 64)
+    assert transforms.image_to_scan_grid(np.zeros((3, 64, 64)), photo, ALIGNED).shape == (100, 100)

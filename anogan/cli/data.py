@@ -12,6 +12,8 @@ from anogan.cli.app import app, finish
 from anogan.console import Bar
 
 if TYPE_CHECKING:
+    from anogan.config import QualityConfig
+    from anogan.scan import Scan
     from anogan.series import Series
 
 
@@ -39,13 +41,19 @@ def synth(
 @app.command()
 def info(
     files: Annotated[list[Path], typer.Argument(help="Images of any kind, or folders.", show_default=False)],
+    profile: Annotated[
+        str,
+        typer.Option("--profile", help="For portraits: also show the face and its quality, as id-photo takes them."),
+    ] = "",
 ) -> None:
     """Show what the reader sees in each file, and in each series of DICOM or NIfTI slices."""
     from rich.console import Console
     from rich.table import Table
 
+    from anogan.config import load_config
     from anogan.io import iter_series
 
+    config = load_config(profile) if profile else None
     problems: list[tuple[Path, str]] = []
     for series in iter_series(files, problems):
         table = Table(title=series.source, title_justify="left", show_header=False)
@@ -53,8 +61,32 @@ def info(
         table.add_column(overflow="fold")
         for name, value in _facts(series):
             table.add_row(name, value)
+        if config is not None and config.input.align == "face":
+            for name, value in _face_facts(series.scans[0], config.quality):
+                table.add_row(name, value)
         Console().print(table)
     finish(problems, "could not be read")
+
+
+def _face_facts(scan: Scan, limits: QualityConfig) -> Iterator[tuple[str, str]]:
+    from anogan import faces, quality
+
+    try:
+        aligned = faces.align(scan, quality.SIZE)
+    except ValueError as failure:
+        yield "face", str(failure)
+        return
+    left, top, right, bottom = aligned.face.box
+    yield "face", f"columns {left:.0f} to {right:.0f}, rows {top:.0f} to {bottom:.0f}"
+    found = quality.assess(scan, aligned, limits)
+    for name, value in found.measures.items():
+        yield name.replace("_", " "), f"{value:.3g}, least {getattr(limits, name):g}"
+    if (unified := quality.ofiq(scan.source)) is not None:
+        yield "unified quality score", f"{unified:g} of 100, by OFIQ"
+    for reason in found.refused:
+        yield "not scored", reason
+    for note in found.noted:
+        yield "note", note
 
 
 def _facts(series: Series) -> Iterator[tuple[str, str]]:

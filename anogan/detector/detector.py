@@ -234,23 +234,23 @@ class Detector:
         iterator = iter(scans)
         while chunk := list(itertools.islice(iterator, batch)):
             started = time.monotonic()
-            arrays: list[np.ndarray | str] = []
+            prepared: list[tuple[np.ndarray, tuple[str, ...]] | str] = []  # image and notes, or why there is none
             for scan in chunk:
                 try:
-                    gate.check(scan, self.config)
-                    arrays.append(transforms.to_network(scan, self.config.input))
+                    notes = gate.check(scan, self.config)
+                    prepared.append((transforms.to_network(scan, self.config.input), notes))
                 except ValueError as error:
-                    arrays.append(str(error))
-            good = [array for array in arrays if not isinstance(array, str)]
+                    prepared.append(str(error))
+            good = [one[0] for one in prepared if not isinstance(one, str)]
             maps = self.maps(torch.from_numpy(np.stack(good))) if good else None
             seconds = (time.monotonic() - started) / len(chunk)
             index = 0
-            for scan, array in zip(chunk, arrays, strict=True):
-                if isinstance(array, str):
-                    yield Result(scan.source, "not scored", reason=array, seconds=seconds)
+            for scan, one in zip(chunk, prepared, strict=True):
+                if isinstance(one, str):
+                    yield Result(scan.source, "not scored", reason=one, seconds=seconds)
                 else:
                     assert maps is not None
-                    yield self._result(scan, maps, index, seconds)
+                    yield dataclasses.replace(self._result(scan, maps, index, seconds), notes=one[1])
                     index += 1
 
     def inspect_series(self, series: Series) -> SeriesResult:
@@ -277,7 +277,7 @@ class Detector:
         score = float(maps.scores[index])
         if not np.isfinite(score):
             return Result(scan.source, "not scored", reason="its score is not finite", seconds=seconds)
-        shape = scan.pixels.shape[:2]
+        view = self.config.input
         component_scores = top_mean(maps.components[index], self.fusion.top)
         spread = None if maps.spread is None else float(maps.spread[index])
         point = self.calibration
@@ -288,11 +288,11 @@ class Detector:
             score=score,
             **decision._asdict(),
             uncertainty=spread,
-            anomaly_map=transforms.to_scan_grid(maps.fused[index].numpy(), shape),
-            reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan, self.config.input),
+            anomaly_map=transforms.to_scan_grid(maps.fused[index].numpy(), scan, view),
+            reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan, view),
             components=dict(zip(COMPONENTS, map(float, component_scores), strict=True)),
             component_maps={
-                name: transforms.to_scan_grid(maps.components[index, k].numpy(), shape)
+                name: transforms.to_scan_grid(maps.components[index, k].numpy(), scan, view)
                 for k, name in enumerate(COMPONENTS)
             },
             seconds=seconds,

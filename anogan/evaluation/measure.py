@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from anogan import checkpoint
+from anogan import checkpoint, faces
 from anogan.calibration import Calibration
 from anogan.dataset import Item, ScanSet
 from anogan.evaluation.attacks import by_species
@@ -215,6 +215,7 @@ def _report(
         groups=by_group(groups, labels, scores, subjects, [row.get("flagged") for row in rows]),
         attacks=by_species(groups, labels, scores, threshold) if attacked else None,
         scores=rows,
+        failure_to_acquire=_failure_to_acquire(rows, not_scored, asked=summary["name"] == "id-photo"),
         not_scored=not_scored,
         notes=notes,
     )
@@ -234,6 +235,16 @@ def _operating_point(calibration: Calibration, labels: np.ndarray, flagged: list
         sensitivity=binomial(counts.true_positive, int(truth.sum())),
         counts=counts,
     )
+
+
+def _failure_to_acquire(
+    rows: list[dict[str, Any]], not_scored: list[dict[str, Any]], asked: bool
+) -> dict[str, Estimate]:
+    failed = [row["label"] for row in not_scored if row["reason"].startswith(faces.FAILURE)]
+    if not asked and not failed:
+        return {}
+    labels = [row["label"] for row in (*rows, *not_scored)]
+    return {label: binomial(failed.count(label), labels.count(label)) for label in sorted(set(labels), reverse=True)}
 
 
 def _by_subject(labels: np.ndarray, scores: np.ndarray, subjects: list[str]) -> Estimate | None:

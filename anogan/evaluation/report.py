@@ -62,6 +62,9 @@ class Report:
         The figures by species of attack; None where the images are no attacks.
     scores
         One row per scored image: case, file, subject, label, score, and its groups.
+    failure_to_acquire
+        By label, "healthy" or "abnormal": the share of the images in which no face could be acquired (ISO/IEC 19795-1),
+        with an exact binomial interval. Empty where no face was asked for.
     not_scored
         One row per image that could not be judged: case, file, label, reason. These count neither as healthy nor as
         abnormal.
@@ -88,6 +91,7 @@ class Report:
     groups: list[Group]
     attacks: Attacks | None
     scores: list[dict[str, Any]] = field(repr=False)
+    failure_to_acquire: dict[str, Estimate]
     not_scored: list[dict[str, Any]]
     notes: list[str]
 
@@ -122,6 +126,7 @@ class Report:
             "groups": [group.to_json() for group in self.groups],
             "attacks": self.attacks and self.attacks.to_json(),
             "scores": self.scores,
+            "failure_to_acquire": {label: list(rate) for label, rate in self.failure_to_acquire.items()},
             "not_scored": self.not_scored,
             "notes": self.notes,
         }
@@ -155,6 +160,7 @@ class Report:
         if self.attacks and self.attacks.species[0].apcer:
             worst = self.attacks.species[0]
             rows.append(("APCER of the worst species", f"{worst.apcer}, {worst.name}, {worst.n} images"))
+        rows += [(f"failure to acquire, {label}", str(rate)) for label, rate in self.failure_to_acquire.items()]
         width = max(len(name) for name, _ in rows)
         lines = [f"{name:<{width}}  {value}" for name, value in rows]
         lines.append("In brackets: 95 % intervals.")

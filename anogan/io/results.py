@@ -41,7 +41,7 @@ _COLUMNS = (
     "case", "file", "subject", "label", "status", "reason", "score", "p_value", "flagged", "uncertainty",
     "height", "width", "seconds",
 )  # fmt: skip
-_OPTIONAL = ("group", "slices", "top_slices", "discovery")
+_OPTIONAL = ("group", "notes", "slices", "top_slices", "discovery")
 _LABELS = ("healthy", "abnormal")
 
 
@@ -145,6 +145,7 @@ class ResultsWriter:
             subject=subject or scan.subject,
             uncertainty=_number(result.uncertainty),
             **({"group": scan.group} if scan.group else {}),
+            **({"notes": " ".join(f"{note}." for note in result.notes)} if result.notes else {}),
         )
         return case
 

@@ -14,7 +14,9 @@ import pytest
 from anogan.calibration import Calibration
 from anogan.dataset import Item, ScanSet
 from anogan.evaluation import evaluate
+from anogan.faces import FAILURE
 from anogan.io.results import read_results
+from anogan.metrics import binomial
 from anogan.scan import Result, Scan
 
 
@@ -216,3 +218,21 @@ def test_a_mask_of_another_size_is_refused(split: ScanSet, tmp_path: Path) -> No
     cv2.imwrite(str(wrong), np.full((4, 4), 255, np.uint8))
     with pytest.raises(ValueError, match=r"wrong\.png.*\(4, 4\).*\(8, 8\)"):
         evaluate(Known(), with_item(split, split.items[-1].path, 1, wrong))
+
+
+class Faceless(Known):
+    """Acquires no face in what is refused."""
+
+    def inspect_many(self, scans: Iterable[Scan]) -> Iterator[Result]:
+        for result in super().inspect_many(scans):
+            yield result if result.status == "scored" else replace(result, reason=f"{FAILURE}: no face was found")
+
+
+def test_failures_to_acquire_are_counted_by_label_and_other_faults_are_not(split: ScanSet, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(b"not an image")
+    report = evaluate(Faceless(refused="h102"), with_item(split, torn, 0))
+    assert report.failure_to_acquire == {"healthy": binomial(1, 5), "abnormal": binomial(0, 3)}
+    assert report.to_json()["failure_to_acquire"]["healthy"] == list(binomial(1, 5))
+    assert f"failure to acquire, healthy {binomial(1, 5)}" in " ".join(str(report).split())
+    assert evaluate(Known(refused="h102"), split).failure_to_acquire == {}

@@ -323,3 +323,12 @@ def test_a_series_that_was_not_scored_has_no_folder(tmp_path: Path) -> None:
     (listed,) = read_results(tmp_path)["cases"]
     assert (listed["status"], listed["score"], listed["flagged"]) == ("not scored", None, None)
     assert not (tmp_path / "cases").exists()
+
+
+def test_what_is_noted_of_an_image_stands_in_its_own_column(tmp_path: Path) -> None:
+    scan, result = scored(tmp_path / "a.png", shape=(8, 8))
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        writer.add(scan, replace(result, notes=("the head nods", "it is compressed")))
+    assert read_results(tmp_path / "out")["cases"][0]["notes"] == "the head nods. it is compressed."
+    with (tmp_path / "out" / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["notes"] for row in csv.DictReader(file)] == ["the head nods. it is compressed."]
