@@ -28,6 +28,7 @@ from anogan.io import read_scan
 from anogan.linkage import Code, Linkage, Prints, Thresholds, features_of, make_prints
 from anogan.linkage.prints import KINDS, person
 from anogan.linkage.thresholds import different_people, pair_distances
+from anogan.metrics import binomial
 from anogan.scan import Scan
 from anogan.transforms import to_network
 
@@ -175,17 +176,22 @@ def looked_up(gallery: Gallery, copies: dict[str, list[tuple[int, int, Prints]]]
 
 
 def table(found: dict[str, Any]) -> str:
+    pairs, faceless = found["pairs"], found["no single face"]
     text = f"""# Linkage
 
-Made by `python benchmarks/linkage.py`. Thresholds come from {found["pairs"]["first"]} pairs of photos with varied backgrounds
-and {found["pairs"]["studio"]} pairs of studio photos (not for backgrounds: the studio's are alike), the smaller one counts; "other" are
-{found["pairs"]["other"]} pairs that set none. Features are those of a tiny detector: they show that the path works, not what a
-trained one would find. A search among {ENTRIES} entries takes {found["seconds"]} s (one thread, a busy machine).
-No single face was found in {found["no single face"]["varied"]} of the varied and {found["no single face"]["studio"]} of the studio photos.
+Made by `python benchmarks/linkage.py`. Thresholds come from {pairs["first"]} pairs of photos with varied backgrounds
+and {pairs["studio"]} pairs of studio photos (not for backgrounds: the studio's are alike); the smaller one counts.
+"Other" are {pairs["other"]} pairs of varied photos that set none; the studio pairs set theirs themselves. Features are
+those of a tiny detector: they show that the path works, not what a trained one would find.
+A search among {ENTRIES} entries takes {found["seconds"]} s (one thread, a busy machine).
+No single face was found in {faceless["varied"]} of the varied and {faceless["studio"]} of the studio photos.
 
-A rate counts pairs: a search among n photos compares n pairs, so at 1 in 10 000 it finds ten strangers per 100 000 entries.
-Studio photos of different people are linked by background because they do show one background: in such a set, as in a
-photo booth, that says nothing, and background links should be left out.
+- A rate counts pairs, and a search among n photos compares n: 1 in 10 000 is ten strangers among 100 000 entries.
+- Studio photos of different people are linked by background because they do show one background: as in a photo booth,
+  that says nothing there, and it makes "linked" of studio composites look better than it is.
+- Perceptual hashes of faces are no recognition, yet photos of one person from one session often link.
+- Composites are cut along the outline that the background's code leaves out (a little wider), which flatters it.
+- Shares are of {COPIES} copies each: at 100 % the interval reaches down to {binomial(COPIES, COPIES).low:.0%}.
 """
     for rate, one in found["rates"].items():
         text += f"""

@@ -191,7 +191,7 @@ def test_the_command_names_files_and_remembers_across_calls(tmp_path: Path, caps
     assert f"{folder / 'b.png'}: is the same file as {folder / 'a.png'}" in said
     assert "0 of 2 photos are linked with others; 2 submissions were looked through" in said
     assert "2 photos show no single face" in said
-    write_png(later, (scene(1) * 230).astype(np.uint8))
+    write_png(later, (scene(1) * 254).astype(np.uint8))
     with pytest.raises(SystemExit, match="0"):
         cli.main(["link", str(later), "--database", str(database)])
     said = capsys.readouterr().out
