@@ -17,7 +17,7 @@ LAYERS = [
     {"inversion", "reference", "listing", "dataset", "checkpoint", "devices", "provenance", "synthetic", "drift"},
     {"training", "progress", "snapshots"},
     {"detector"},
-    {"evaluation", "review", "contamination", "selftest", "comparison", "erasure", "pacs"},
+    {"evaluation", "review", "contamination", "selftest", "comparison", "erasure", "linkage", "pacs"},
     {"console", "cli", "dashboard", "app", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,58 @@
+"""Who is turned away: skin luminance by hand, and rates that know who is whom."""
+
+import numpy as np
+import pytest
+
+from anogan import faces
+from anogan.evaluation import skin
+from anogan.evaluation.fairness import Photo, fairness, share_of_people
+from anogan.metrics import binomial
+from anogan.scan import Scan
+
+
+def test_typology_angle_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face of one color: L* 60 and b* 10 are 45 degrees."""
+    import cv2
+
+    lab = np.full((128, 128, 3), (60, 10, 10), np.float32)
+    pixels = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1)
+    face = faces.Face(np.zeros(4), np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2)))
+    monkeypatch.setattr(faces, "align", lambda scan, size: faces.Aligned(pixels, np.eye(2, 3), face))
+    assert skin.typology_angle(Scan(pixels, "a")) == pytest.approx(45, abs=0.2)
+    with pytest.raises(ValueError, match="b: is gray, so the color of the skin is not known"):
+        skin.typology_angle(Scan(np.ascontiguousarray(pixels[..., 0]), "b"))
+
+
+def test_bands_of_skin_luminance() -> None:
+    angles = {60: "very light", 55: "light", 45: "light", 30: "intermediate", 20: "tan", 0: "brown", -30: "dark"}
+    assert {angle: skin.band(angle) for angle in angles} == angles
+
+
+def test_rows_by_hand() -> None:
+    photos = [
+        Photo("a", {"sex": "female"}, 60, True, True),
+        Photo("a", {"sex": "female"}, 60, True, False),
+        Photo("b", {}, 0, True, False),
+        Photo("c", {}, None, False, None),
+    ]
+    rows = {(row.attribute, row.value): row for row in fairness(photos)}
+    everybody = rows["everybody", ""]
+    assert (everybody.images, everybody.people, everybody.small) == (4, 3, True)
+    assert everybody.bpcer is not None and everybody.bpcer.value == pytest.approx(1 / 3)
+    assert everybody.not_acquired.value == 0.25
+    assert rows["sex", "female"].bpcer == rows["skin luminance", "very light"].bpcer
+    assert rows["sex", "not stated"].images == 2
+    assert rows["ethnicity", "not stated"].images == 4
+    assert rows["skin luminance", "brown"].bpcer == binomial(0, 1)
+    assert rows["skin luminance", "not stated"].bpcer is None
+    assert ("skin luminance", "tan") not in rows
+
+
+def test_photos_of_one_person_count_once_in_the_interval() -> None:
+    hits, people = [True, True, False, False] * 10, [str(index // 2) for index in range(40)]
+    single = share_of_people(hits, [str(index) for index in range(40)])
+    clustered = share_of_people(hits, people)
+    assert single == binomial(20, 40)
+    assert clustered.value == 0.5
+    assert clustered.high - clustered.low > 1.3 * (single.high - single.low)
+    assert share_of_people([False] * 40, people).high == binomial(0, 20).high
