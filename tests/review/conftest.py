@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres import MISSING, Postgres
+from desks import TEAM
+from postgres import MISSING, Postgres, name_of
 
-from anogan.review import Desk, NewCase, Policy, open_desk
-
-TEAM = {"ana": "reader", "ben": "reader", "eva": "second reader", "ida": "admin", "uwe": "auditor"}
+from anogan.review import Desk, open_desk
+from anogan.review.tables import Table
 
 
 class Clock:
@@ -31,12 +31,31 @@ def postgres() -> Iterator[Postgres]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def shared(postgres: Postgres) -> str:
+    url = postgres.url()
+    open_desk(url).close()
+    return url
+
+
+@pytest.fixture
+def emptied(postgres: Postgres, shared: str) -> str:
+    tables = ", ".join(Table.metadata.tables)
+    postgres.execute(
+        name_of(shared),
+        "ALTER TABLE review_audit DISABLE TRIGGER ALL",
+        f"TRUNCATE {tables} RESTART IDENTITY",
+        "ALTER TABLE review_audit ENABLE TRIGGER ALL",
+    )
+    return shared
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database."""
+    """Return the URL of a database without cases."""
     if request.param == "sqlite":
         return str(tmp_path / "desk.db")
-    return request.getfixturevalue("postgres").url()
+    return request.getfixturevalue("emptied")
 
 
 @pytest.fixture
@@ -60,27 +79,3 @@ def team(desk: Desk) -> dict[str, Desk]:
     for user, role in TEAM.items():
         admin.set_role(user, role)
     return {user: desk.sign_in(user) for user in TEAM}
-
-
-def new(number: int, p_value: float | None = 0.5, subject: str = "", folder: str = "", priority: int = 0) -> NewCase:
-    """Return a made-up case."""
-    return NewCase(
-        key=f"key-{number}",
-        kind="image",
-        subject=subject or f"subject-{number}",
-        title=f"image {number}",
-        detector="brain 0123456789abcdef",
-        status="not scored" if p_value is None else "scored",
-        reason="no face" if p_value is None else "",
-        score=None if p_value is None else 1 - p_value,
-        p_value=p_value,
-        flagged=None if p_value is None else p_value <= 0.05,
-        folder=folder,
-        priority=priority,
-        threshold="t1",
-    )
-
-
-def policy(desk: Desk, **changes: object) -> None:
-    """Change the policy as its admin."""
-    desk.set_policy(Policy(**changes))  # type: ignore[arg-type]
