@@ -8,7 +8,9 @@ Canonical JSON has sorted keys, no spaces, ASCII only. What verification finds a
 - rows cut off at the end, or a chain made anew by somebody who can write to the database past its triggers: found with
   an anchor (count and hash of an earlier head, sealed with the site's secret key, kept elsewhere) for the rows up to
   it; not found for rows younger than the last anchor;
-- a decision or the state of a case changed or removed without the log: found, by comparing the tables with the log;
+- a decision, or the state, verdict or signature of a case, changed or removed without the log: found, by comparing the
+  tables with the log;
+- a case's score or p-value changed in its table: not found here; the results folder holds them, too;
 - something done by a program with the application's rights that wrote no row: not found.
 
 The log names cases by number, readers by their user name, detectors by hash and operating points by version. It holds
@@ -21,7 +23,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,18 +177,20 @@ class _Ledger:
 
     def __init__(self) -> None:
         self.decisions: dict[int, tuple[int, str]] = {}
-        self.states: dict[int, str] = {}
+        self.cases: dict[int, tuple[str, str | None, str]] = {}  # state, verdict, who signed
 
     def enter(self, row: Mapping[str, Any]) -> None:
         details = json.loads(row["details"])
         if row["action"] == "added":
-            self.states |= dict.fromkeys(details["cases"], "open")
+            self.cases |= dict.fromkeys(details["cases"], ("open", None, ""))
         elif row["action"] == "erased":
             gone = set(details["cases"])
-            self.states = {case: state for case, state in self.states.items() if case not in gone}
+            self.cases = {case: entry for case, entry in self.cases.items() if case not in gone}
             self.decisions = {id: entry for id, entry in self.decisions.items() if entry[0] not in gone}
         if "state" in details:
-            self.states[row["case_id"]] = details["state"]
+            verdict = details["verdict"] if details["state"] in ("decided", "signed") else None
+            signed_by = row["actor"] if details["state"] == "signed" else ""
+            self.cases[row["case_id"]] = (details["state"], verdict, signed_by)
         if "decision" in details:
             self.decisions[details["decision"]] = (row["case_id"], details["fingerprint"])
 
@@ -199,8 +203,13 @@ class _Ledger:
             elif logged != (row.case_id, fingerprint(DecisionRow(**row._mapping))):
                 faults.append(f"decision {row.id}: was altered after it was logged")
         faults += [f"decision {id}: was removed, not by an erasure" for id in self.decisions]
-        for id, state in connection.execute(select(CaseRow.id, CaseRow.state)):
-            logged_state = self.states.pop(id, None)
-            if logged_state != state:
-                faults.append(f"case {id}: is {state}, the log says {logged_state or 'nothing of it'}")
-        return faults + [f"case {id}: was removed, not by an erasure" for id in self.states]
+        columns = (CaseRow.id, CaseRow.state, CaseRow.verdict, CaseRow.signed_by)
+        for id, *entry in connection.execute(select(*columns).execution_options(yield_per=1000)):
+            logged_entry = self.cases.pop(id, None)
+            if logged_entry != tuple(entry):
+                faults.append(f"case {id}: is {_words(entry)}, the log says {_words(logged_entry)}")
+        return faults + [f"case {id}: was removed, not by an erasure" for id in self.cases]
+
+
+def _words(entry: Sequence[str | None] | None) -> str:
+    return "nothing of it" if entry is None else " ".join(word for word in entry if word)
