@@ -99,9 +99,7 @@ def main() -> None:
         # One writer at a time, so a tenth of it says as much.
         decisions = options.decisions // 10
         seconds = storm(f"{name}/storm.db", Path(name), decisions, options.users, seconds=1800)
-        print(
-            f"  {decisions} cases decided by {options.users} at once, killed twice: {seconds:.0f} s, none lost or double"
-        )
+        print(f"  {decisions} cases decided by {options.users}, killed twice: {seconds:.0f} s, none lost or double")
     if MISSING:
         raise SystemExit(MISSING)
     server = Postgres(durable=True)
@@ -110,7 +108,7 @@ def main() -> None:
             print("PostgreSQL")
             listing(server.url(), options.cases)
             seconds = storm(server.url(), Path(name), options.decisions, options.users, seconds=1800)
-            words = f"{options.decisions} cases decided by {options.users} at once, killed twice"
+            words = f"{options.decisions} cases decided by {options.users}, killed twice"
             print(f"  {words}: {seconds:.0f} s, none lost or double")
     finally:
         server.stop()

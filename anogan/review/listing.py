@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_, union
 
 from anogan.review.cases import Case, Decision, Page, Query
 from anogan.review.tables import CaseRow, DecisionRow
@@ -71,17 +71,18 @@ def conditions(query: Query, now: float) -> list[ColumnElement[bool]]:
     for name in ("state", "kind", "detector", "status", "flagged"):
         if (value := getattr(query, name)) is not None:
             found.append(getattr(CaseRow, name) == value)
-    if query.p_min is not None:
-        found.append(CaseRow.p_value >= query.p_min)
+    if query.p_min is not None or query.p_max is not None:
+        found.append(CaseRow.by_p >= max(query.p_min or 0.0, 0.0))  # below 0 is what has no p-value
     if query.p_max is not None:
-        found.append(CaseRow.p_value <= query.p_max)
+        found.append(CaseRow.by_p <= query.p_max)
     if query.since is not None:
         found.append(CaseRow.added >= query.since.timestamp())
     if query.until is not None:
         found.append(CaseRow.added < query.until.timestamp())
     if query.reader is not None:
-        decided = exists().where(DecisionRow.case_id == CaseRow.id, DecisionRow.reader == query.reader)
-        found.append(or_((CaseRow.reader == query.reader) & (CaseRow.until > now), decided))
+        decided = select(DecisionRow.case_id).where(DecisionRow.reader == query.reader)
+        reads = select(CaseRow.id).where(CaseRow.reader == query.reader, CaseRow.until > now)
+        found.append(CaseRow.id.in_(union(decided, reads)))  # once, not for each case
     if query.search:
         found.append(or_(*(_begins(column, query.search) for column in (CaseRow.key, CaseRow.subject))))
     return found

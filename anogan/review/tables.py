@@ -9,6 +9,10 @@ NUMBER = BigInteger().with_variant(Integer, "sqlite")
 # Sorted by bytes in both databases, so that a prefix is a range of the index.
 WORD = Text().with_variant(Text(collation="C"), "postgresql")
 
+# An index for each order ends with what is filtered by, so that what does not match is passed over without its row.
+_ORDERS = ("by_p", "by_priority", "added")
+_FILTERS = ("kind", "status", "flagged", "detector")
+
 
 class Table(DeclarativeBase):
     """All tables of the desk."""
@@ -44,8 +48,8 @@ class CaseRow(Table):
     signed: Mapped[float | None]
     # Numbers of cases stand in the audit log, so none is ever used again.
     __table_args__ = (
-        *(Index(f"review_case_{name}", name, "id") for name in ("by_p", "by_priority", "added")),
-        *(Index(f"review_case_state_{name}", "state", name, "id") for name in ("by_p", "by_priority", "added")),
+        *(Index(f"review_case_{name}", name, "id", *_FILTERS) for name in _ORDERS),
+        *(Index(f"review_case_state_{name}", "state", name, "id", *_FILTERS) for name in _ORDERS),
         {"sqlite_autoincrement": True},
     )
 

@@ -8,6 +8,7 @@ down_revision = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 WORD = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+FILTERS = ("kind", "status", "flagged", "detector")
 REFUSAL = "the audit log is append-only"
 
 
@@ -44,8 +45,8 @@ def upgrade() -> None:
     op.create_index("ix_review_case_subject", "review_case", ["subject"])
     op.create_index("ix_review_case_reader", "review_case", ["reader"])
     for name in ("by_p", "by_priority", "added"):
-        op.create_index(f"review_case_{name}", "review_case", [name, "id"])
-        op.create_index(f"review_case_state_{name}", "review_case", ["state", name, "id"])
+        op.create_index(f"review_case_{name}", "review_case", [name, "id", *FILTERS])
+        op.create_index(f"review_case_state_{name}", "review_case", ["state", name, "id", *FILTERS])
     op.create_table(
         "review_decision",
         sa.Column("id", NUMBER, sa.Identity(), primary_key=True),
