@@ -10,11 +10,27 @@ from anogan.cli import (
     link,
     pacs,
     privacy,
+    review,
+    serve,
     training,
     use,
     validation,
     watch,
-)  # adds commands, in this order
+)  # each adds its commands, in this order
 from anogan.cli.app import app, main
 
-__all__ = ["app", "data", "dicom", "link", "main", "pacs", "privacy", "training", "use", "validation", "watch"]
+__all__ = [
+    "app",
+    "data",
+    "dicom",
+    "link",
+    "main",
+    "pacs",
+    "privacy",
+    "review",
+    "serve",
+    "training",
+    "use",
+    "validation",
+    "watch",
+]

@@ -1,0 +1,291 @@
+"""The log: what is in it, what it refuses, and that no change of it goes unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desks import new
+from postgres import Postgres, name_of
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from anogan.review import Desk, Head, audit, open_desk
+from anogan.review import database as place
+
+SECRET = "Mrs Example has a cat"
+
+
+@pytest.fixture
+def worked(desk: Desk) -> Desk:
+    """Return a desk with a log of eleven rows."""
+    desk.add_many([new(1, subject="a"), new(2, subject="b"), new(3, subject="a")])  # row 1
+    for id in (1, 2, 3):  # rows 2 to 7
+        case = desk.lease(id)
+        desk.decide(id, case.version, "confirm", "other", SECRET)
+    desk.sign(1, 2)
+    desk.case(2)
+    list(desk.records())
+    desk.promote("brain 2", "t2", "brain 1")
+    return desk
+
+
+def behind_its_back(database: str, *statements: str) -> None:
+    """Change the database as its owner who has switched the triggers off."""
+    engine = place.connect(database)
+    with engine.execution_options(write=True).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE review_audit DISABLE TRIGGER ALL"))
+        else:
+            for name in ("update", "delete", "replace"):
+                connection.execute(text(f"DROP TRIGGER review_audit_no_{name}"))
+        for statement in statements:
+            connection.execute(text(statement))
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE review_audit ENABLE TRIGGER ALL"))
+    engine.dispose()
+
+
+def rechain(connection: Connection) -> None:
+    """Make all hashes anew, as a forger would who has read the code."""
+    previous = audit.START
+    for row in connection.execute(text("SELECT * FROM review_audit ORDER BY number")).mappings().all():
+        digest = audit.link(previous, dict(row))
+        values = {"p": previous, "h": digest, "n": row["number"]}
+        connection.execute(text("UPDATE review_audit SET previous = :p, hash = :h WHERE number = :n"), values)
+        previous = digest
+
+
+def test_every_step_is_a_row(worked: Desk) -> None:
+    log = worked.log()
+    assert [entry.action for entry in log] == [
+        *("added", "saw", "decided", "saw", "decided", "saw", "decided"),
+        *("signed", "saw", "exported", "promoted"),
+    ]
+    assert [entry.number for entry in log] == list(range(1, 12))
+    assert {entry.actor for entry in log} == {"local"}
+    decided = log[2]
+    assert decided.case == 1
+    assert decided.details["detector"] == "brain 0123456789abcdef"
+    assert decided.details["threshold"] == "t1"
+    assert (decided.details["verdict"], decided.details["state"]) == ("confirm", "decided")
+    assert log[10].details == {"detector": "brain 2", "threshold": "t2", "replaced": "brain 1"}
+    assert worked.log(after=9, size=1)[0].action == "exported"
+
+
+def test_the_hash_by_hand() -> None:
+    row = {
+        "number": 1,
+        "at": "2026-01-01T00:00:00+00:00",
+        "actor": "ana",
+        "action": "saw",
+        "case_id": 7,
+        "details": "{}",
+    }
+    content = '{"action":"saw","actor":"ana","at":"2026-01-01T00:00:00+00:00","case_id":7,"details":"{}","number":1}'
+    assert audit.link("0" * 64, row) == hashlib.sha256(b"0" * 64 + content.encode()).hexdigest()
+
+
+def test_it_holds(worked: Desk, database: str) -> None:
+    found = worked.verify()
+    assert found.faults == ()
+    assert found.head == Head(11, worked.log(after=10)[0].hash)
+    assert worked.verify(found.head).faults == ()
+
+
+@pytest.mark.parametrize(
+    ("statements", "fault"),
+    [
+        (["UPDATE review_audit SET actor = 'eva' WHERE number = 5"], "row 5: was altered after it was written"),
+        (["UPDATE review_audit SET at = '2020' WHERE number = 1"], "row 1: was altered after it was written"),
+        (["UPDATE review_audit SET case_id = 9 WHERE number = 11"], "row 11: was altered after it was written"),
+        (["DELETE FROM review_audit WHERE number = 5"], "row 5: is missing; row 6 comes next"),
+        (["DELETE FROM review_audit WHERE number = 1"], "row 1: is missing; row 2 comes next"),
+        (
+            ["DELETE FROM review_audit WHERE number = 5", "UPDATE review_audit SET number = 5 WHERE number = 6"],
+            "row 5: does not follow row 4; one of them was altered or replaced",
+        ),
+        (
+            [
+                "UPDATE review_audit SET number = 99 WHERE number = 4",
+                "UPDATE review_audit SET number = 4 WHERE number = 5",
+                "UPDATE review_audit SET number = 5 WHERE number = 99",
+            ],
+            "row 4: does not follow row 3; one of them was altered or replaced",
+        ),
+        (
+            ["UPDATE review_decision SET verdict = 'dismiss' WHERE id = 2"],
+            "decision 2: was altered after it was logged",
+        ),
+        (["UPDATE review_decision SET text = 'no cat' WHERE id = 3"], "decision 3: was altered after it was logged"),
+        (["DELETE FROM review_decision WHERE id = 1"], "decision 1: was removed, not by an erasure"),
+        (
+            ["UPDATE review_case SET state = 'signed' WHERE id = 2"],
+            "case 2: is signed confirm, the log says decided confirm",
+        ),
+        (
+            ["UPDATE review_case SET verdict = 'dismiss' WHERE id = 2"],
+            "case 2: is decided dismiss, the log says decided confirm",
+        ),
+        (
+            ["UPDATE review_case SET signed_by = 'eva' WHERE id = 1"],
+            "case 1: is signed confirm eva, the log says signed confirm local",
+        ),
+        (["DELETE FROM review_case WHERE id = 3"], "case 3: was removed, not by an erasure"),
+    ],
+)
+def test_a_change_is_found(worked: Desk, database: str, statements: list[str], fault: str) -> None:
+    behind_its_back(database, *statements)
+    assert fault in worked.verify().faults
+
+
+def test_every_column_of_every_row_counts(worked: Desk, database: str) -> None:
+    engine = place.connect(database)
+    behind_its_back(database)
+    with engine.execution_options(write=True).connect() as connection:
+        for number in range(1, 12):
+            for column in ("at", "actor", "action", "details", "previous", "hash"):
+                with connection.begin() as changed:
+                    if engine.dialect.name == "postgresql":
+                        connection.execute(text("ALTER TABLE review_audit DISABLE TRIGGER ALL"))
+                    value = "'{}'" if column == "details" else f"{column} || 'x'"
+                    connection.execute(text(f"UPDATE review_audit SET {column} = {value} WHERE number = {number}"))
+                    assert audit.verify(connection).faults, (number, column)
+                    changed.rollback()
+    engine.dispose()
+
+
+def test_rows_cut_off_are_found_by_the_anchor_alone(worked: Desk, database: str, tmp_path: Path) -> None:
+    anchor = tmp_path / "head.json"
+    audit.write_anchor(anchor, worked.verify().head)
+    behind_its_back(database, "DELETE FROM review_audit WHERE number > 9")
+    assert worked.verify().faults == (), "the chain alone cannot know"
+    cut = "row 10: is missing, up to row 11; the log was cut off at its end"
+    assert worked.verify(audit.read_anchor(anchor)).faults == (cut,)
+
+
+def test_a_chain_made_anew_is_found_by_the_anchor_alone(worked: Desk, database: str) -> None:
+    head = worked.verify().head
+    behind_its_back(database, "UPDATE review_audit SET actor = 'eva' WHERE number = 9")
+    engine = place.connect(database)
+    if engine.dialect.name == "postgresql":
+        behind_its_back(database)
+    with engine.execution_options(write=True).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE review_audit DISABLE TRIGGER ALL"))
+        rechain(connection)
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("ALTER TABLE review_audit ENABLE TRIGGER ALL"))
+    engine.dispose()
+    assert worked.verify().faults == ()
+    assert worked.verify(head).faults == ("row 11: is not the one that the anchor names; the log was made anew",)
+    worked.case(1)
+    assert len(worked.verify(head).faults) == 1, "also once the log is longer than it was"
+
+
+def test_an_anchor_cannot_be_made_without_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "head.json"
+    audit.write_anchor(path, Head(3, "ab"))
+    assert audit.read_anchor(path) == Head(3, "ab")
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | {"count": 2}))
+    with pytest.raises(ValueError, match="head.json: its seal does not hold"):
+        audit.read_anchor(path)
+    path.write_text(json.dumps(kept))
+    monkeypatch.setenv("ANOGAN_PSEUDONYM_KEY", "another key of another site")
+    with pytest.raises(ValueError, match="its seal does not hold"):
+        audit.read_anchor(path)
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="is no anchor of an audit log, or is damaged"):
+        audit.read_anchor(path)
+
+
+def test_the_database_refuses_to_change_it(worked: Desk, database: str) -> None:
+    engine = place.connect(database)
+    sqlite = "INSERT OR REPLACE INTO review_audit VALUES (11, '', '', '', NULL, '{}', '', '')"
+    for statement in (
+        "UPDATE review_audit SET actor = 'eva' WHERE number = 2",
+        "DELETE FROM review_audit WHERE number = 11",
+        "DELETE FROM review_audit",
+        "TRUNCATE review_audit" if engine.dialect.name == "postgresql" else sqlite,
+    ):
+        with pytest.raises(SQLAlchemyError, match="the audit log is append-only"), engine.begin() as connection:
+            connection.execute(text(statement))
+    engine.dispose()
+    assert worked.verify().faults == ()
+
+
+def test_the_application_role_can_add_and_nothing_else(postgres: Postgres) -> None:
+    url = postgres.url()
+    name = name_of(url)
+    owner = open_desk(url)
+    owner.add(new(1))
+    postgres.execute(name, "DROP ROLE IF EXISTS desk_app", "CREATE ROLE desk_app LOGIN")
+    with pytest.raises(ValueError, match='nobody cannot be let in .*role "nobody" does not exist'):
+        place.grant(place.connect(url), "nobody")
+    place.grant(place.connect(url), "desk_app")
+    app = open_desk(postgres.as_user("desk_app", name))
+    case = app.take()
+    assert case is not None
+    app.decide(case.id, case.version, "dismiss", "artifact")
+    assert app.erase("subject-1").cases == 1
+    app.add(new(2))
+    assert app.verify().faults == ()
+    engine = place.connect(postgres.as_user("desk_app", name))
+    for statement, words in (
+        ("UPDATE review_audit SET actor = 'eva'", "permission denied for table review_audit"),
+        ("DELETE FROM review_audit", "permission denied for table review_audit"),
+        ("TRUNCATE review_audit", "permission denied for table review_audit"),
+        ("DROP TABLE review_audit", "must be owner of table review_audit"),
+        ("ALTER TABLE review_audit DISABLE TRIGGER ALL", "must be owner of table review_audit"),
+        ("DROP TRIGGER review_audit_append_only ON review_audit", "must be owner of relation review_audit"),
+        ("UPDATE review_version SET version_num = '0'", "permission denied for table review_version"),
+        ("SET session_replication_role = replica", "permission denied to set parameter"),
+    ):
+        with pytest.raises(SQLAlchemyError, match=words), engine.begin() as connection:
+            connection.execute(text(statement))
+    for each in (engine, app, owner):
+        (each.dispose if each is engine else each.close)()  # type: ignore[union-attr]
+
+
+def test_a_person_is_erased_and_the_log_holds(worked: Desk, database: str, tmp_path: Path) -> None:
+    here = tmp_path / "cases" / "one"
+    here.mkdir(parents=True)
+    for name in ("heatmap.png", "maps.npz", "slice-0003.png", "thumbnail.png"):
+        (here / name).touch()
+    shared = tmp_path / "cases" / "two"
+    shared.mkdir()
+    (shared / "somebody-elses.txt").touch()
+    folders = [str(here), str(shared), "/not/here"]
+    worked.add_many([new(number, subject="a", folder=folder) for number, folder in enumerate(folders, start=10)])
+    erased = worked.erase("a")
+    assert (erased.cases, erased.elsewhere) == (5, ("/not/here",))
+    assert not here.exists()
+    assert [path.name for path in shared.iterdir()] == ["somebody-elses.txt"]
+    assert [case.id for case in worked.page().cases] == [2]
+    assert worked.decisions(1) == ()
+    assert worked.verify().faults == ()
+    last = worked.log(after=12)[0]
+    assert (last.action, last.details) == ("erased", {"cases": [1, 3, 4, 5, 6]})
+    assert worked.erase("a").cases == 0
+    assert worked.add(new(20)) == 7, "a number is never used again"
+    worked.close()
+    if "://" not in database:  # nothing of the person is left in the pages of the file
+        for path in Path(database).parent.glob("desk.db*"):
+            assert b"key-10" not in path.read_bytes(), path
+
+
+def test_the_log_names_no_person_and_holds_no_words(worked: Desk, database: str) -> None:
+    engine = place.connect(database)
+    with engine.connect() as connection:
+        rows = json.dumps([list(row) for row in connection.execute(text("SELECT * FROM review_audit"))])
+    engine.dispose()
+    for words in (SECRET, "subject-", '"a"', "key-1", "image 1"):
+        assert words not in rows
+    texts: dict[str, Any] = {
+        entry.details["fingerprint"]: entry.case for entry in worked.log() if "fingerprint" in entry.details
+    }
+    assert len(texts) == 3, "equal decisions have different salts"
