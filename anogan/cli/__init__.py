@@ -4,7 +4,17 @@ Exit codes: 0 done; 1 the data or the model is at fault, or an image was not sco
 Everything heavy is imported inside the commands, because `anogan --help` must not wait for torch.
 """
 
-from anogan.cli import data, dicom, pacs, privacy, training, use, validation, watch  # adds its commands, in this order
+from anogan.cli import (
+    data,
+    dicom,
+    pacs,
+    privacy,
+    review,
+    training,
+    use,
+    validation,
+    watch,
+)  # adds its commands, in this order
 from anogan.cli.app import app, main
 
-__all__ = ["app", "data", "dicom", "main", "pacs", "privacy", "training", "use", "validation", "watch"]
+__all__ = ["app", "data", "dicom", "main", "pacs", "privacy", "review", "training", "use", "validation", "watch"]

@@ -46,6 +46,13 @@ def inspect(
         bool,
         typer.Option("--series", help="Judge each series of slices as one volume, as one case of the work list."),
     ] = False,
+    desk: Annotated[
+        str,
+        typer.Option(
+            help="Put the cases of the work list on this review desk: an SQLite file, or postgresql://USER@HOST/NAME.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Score images, flag the unusual ones and draw where they differ.
 
@@ -55,11 +62,15 @@ def inspect(
 
     With --series the p-values and flags are those of whole series, which `anogan calibrate --series` makes possible.
     """
+    if desk:  # what is wrong with it should not come to light after the scoring
+        from anogan.review import open_desk
+
+        open_desk(desk).close()
     if series:
         if monitor or group:
             option = "'--monitor'" if monitor else "'--group'"
             raise typer.BadParameter("is for single images, not for --series", param_hint=option)
-        _inspect_series(run, paths, out or run / "results", fdr)
+        _inspect_series(run, paths, out or run / "results", fdr, desk)
         return
     from anogan import drift
     from anogan.calibration import discoveries
@@ -120,10 +131,11 @@ def inspect(
         found = writer.discoveries
         typer.echo(f"{sum(map(bool, found))} of {len(found)} in the work list are discoveries at {fdr:.1%}")
     typer.echo(f"heat maps, results.json and results.csv are in {out or run / 'results'}")
+    _hand_over(out or run / "results", desk)
     finish(problems, "not scored")
 
 
-def _inspect_series(run: Path, paths: list[Path], out: Path, fdr: float | None) -> None:
+def _inspect_series(run: Path, paths: list[Path], out: Path, fdr: float | None, desk: str) -> None:
     from anogan import drift
     from anogan.calibration import discoveries
     from anogan.io import iter_series
@@ -156,7 +168,22 @@ def _inspect_series(run: Path, paths: list[Path], out: Path, fdr: float | None) 
     elif fdr is not None:
         typer.echo(f"{sum(map(bool, writer.discoveries))} of the work list are discoveries at {fdr:.1%}")
     typer.echo(f"pictures of the top slices, results.json and results.csv are in {out}")
+    _hand_over(out, desk)
     finish(problems, "not scored")
+
+
+def _hand_over(results: Path, database: str) -> None:
+    """Put a work list on a review desk, if one is named."""
+    if not database:
+        return
+    from anogan.review import cases_of, open_desk
+
+    desk = open_desk(database)
+    try:
+        count = len(set(desk.add_many(cases_of(results))))
+    finally:
+        desk.close()
+    typer.echo(f"{count} {'case is' if count == 1 else 'cases are'} on the review desk")
 
 
 def _print_results(results: Sequence[Result | SeriesResult], most: int = 20) -> None:

@@ -1,0 +1,206 @@
+"""The log of who saw, changed, signed, exported and promoted: append-only, each row hashed with the one before.
+
+    hash = SHA-256(previous hash + canonical JSON of number, at, actor, action, case, details)
+
+Canonical JSON has sorted keys, no spaces, ASCII only. What verification finds and what it cannot:
+
+- a row altered, removed, inserted or reordered before the last one: found, by the chain alone;
+- rows cut off at the end, or a chain made anew by somebody who can write to the database past its triggers: found with
+  an anchor (count and hash of an earlier head, sealed with the site's secret key, kept elsewhere) for the rows up to
+  it; not found for rows younger than the last anchor;
+- a decision or the state of a case changed or removed without the log: found, by comparing the tables with the log;
+- something done by a program with the application's rights that wrote no row: not found.
+
+The log names cases by number, readers by their user name, detectors by hash and operating points by version. It holds
+no subject, title, file or free text: a decision stands in it as a hash salted with 16 random bytes that lie beside the
+decision. An erasure removes cases, decisions and salts; the chain stays as it was, and its hashes lead to nobody.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from anogan.io.atomic import write_bytes
+from anogan.io.pseudonym import keyed_hash
+from anogan.review.database import AUDIT_LOCK, lock
+from anogan.review.tables import AuditRow, CaseRow, DecisionRow
+
+START = "0" * 64  # stands before the first row
+_MOST = 20  # faults that are told; one altered row should not print a million lines
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the log."""
+
+    number: int
+    at: str
+    actor: str
+    action: str
+    case: int | None
+    details: Mapping[str, Any]
+    hash: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of the chain: how many rows, and the hash of the last."""
+
+    count: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found: the head, and one sentence for each fault; none if all holds."""
+
+    head: Head
+    faults: tuple[str, ...]
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def link(previous: str, row: Mapping[str, Any]) -> str:
+    """Return the hash of a row after one with the hash `previous`."""
+    content = {name: row[name] for name in ("number", "at", "actor", "action", "case_id", "details")}
+    return hashlib.sha256((previous + canonical(content)).encode()).hexdigest()
+
+
+def fingerprint(decision: DecisionRow) -> str:
+    """Return the salted hash that stands for a decision in the log."""
+    names = ("case_id", "version", "reader", "stage", "blind", "verdict", "reason", "text", "seconds", "decided")
+    content = canonical([decision.id, *(getattr(decision, name) for name in names)])
+    return hashlib.sha256((decision.salt + content).encode()).hexdigest()
+
+
+def append(
+    connection: Connection, now: float, actor: str, action: str, case: int | None, details: Mapping[str, Any]
+) -> None:
+    """Add a row; the last thing that a transaction does, because others wait for the end of the log."""
+    lock(connection, AUDIT_LOCK)
+    last = connection.execute(
+        select(AuditRow.number, AuditRow.hash).order_by(AuditRow.number.desc()).limit(1)
+    ).one_or_none()
+    number, previous = (last.number + 1, last.hash) if last else (1, START)
+    row = {
+        "number": number,
+        "at": datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="microseconds"),
+        "actor": actor,
+        "action": action,
+        "case_id": case,
+        "details": canonical(details),
+    }
+    connection.execute(insert(AuditRow).values(row | {"previous": previous, "hash": link(previous, row)}))
+
+
+def entries(connection: Connection, after: int = 0, size: int | None = None) -> Iterator[Entry]:
+    """Yield the rows after a number, in order."""
+    query = select(AuditRow.__table__).where(AuditRow.number > after).order_by(AuditRow.number).limit(size)
+    for row in connection.execute(query):
+        details = json.loads(row.details)
+        yield Entry(row.number, row.at, row.actor, row.action, row.case_id, details, row.hash)
+
+
+def verify(connection: Connection, anchor: Head | None = None) -> Verified:
+    """Check every row of the log against the one before, the decisions and cases against the log, and the anchor."""
+    faults: list[str] = []
+    head, ledger = Head(0, START), _Ledger()
+    query = select(AuditRow.__table__).order_by(AuditRow.number).execution_options(yield_per=1000)
+    for row in map(dict, connection.execute(query).mappings()):
+        if row["number"] != head.count + 1:
+            faults.append(f"row {head.count + 1}: is missing; row {row['number']} comes next")
+        elif row["previous"] != head.hash:
+            faults.append(f"row {row['number']}: does not follow row {head.count}; one of them was altered or replaced")
+        if link(row["previous"], row) != row["hash"]:
+            faults.append(f"row {row['number']}: was altered after it was written")
+        else:
+            ledger.enter(row)
+        head = Head(row["number"], row["hash"])
+        if anchor is not None and anchor.count == head.count and anchor.hash != head.hash:
+            faults.append(f"row {head.count}: is not the one that the anchor names; the log was made anew")
+    if anchor is not None and anchor.count > head.count:
+        faults.append(f"row {head.count + 1}: is missing, up to row {anchor.count}; the log was cut off at its end")
+    if not faults:  # a broken log proves nothing about the tables
+        faults += ledger.compare(connection)
+    if len(faults) > _MOST:
+        faults[_MOST:] = [f"and {len(faults) - _MOST} more"]
+    return Verified(head, tuple(faults))
+
+
+def read_anchor(path: Path) -> Head:
+    """Read the head that `write_anchor` kept.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, or was sealed under another key than this machine's.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        head = Head(int(kept["count"]), str(kept["hash"]))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{path}: is no anchor of an audit log, or is damaged") from None
+    if kept.get("seal") != _seal(head):
+        raise ValueError(
+            f"{path}: its seal does not hold; it was changed, or made under another key ($ANOGAN_PSEUDONYM_KEY)"
+        )
+    return head
+
+
+def write_anchor(path: Path, head: Head) -> None:
+    """Keep a head in a file, to lie where whoever can write to the database cannot."""
+    kept = {"count": head.count, "hash": head.hash, "seal": _seal(head)}
+    write_bytes(path, f"{json.dumps(kept, indent=1)}\n".encode())
+
+
+def _seal(head: Head) -> str:
+    return keyed_hash("head of the audit log", str(head.count), head.hash)
+
+
+class _Ledger:
+    """What the log says that the tables must hold."""
+
+    def __init__(self) -> None:
+        self.decisions: dict[int, tuple[int, str]] = {}
+        self.states: dict[int, str] = {}
+
+    def enter(self, row: Mapping[str, Any]) -> None:
+        details = json.loads(row["details"])
+        if row["action"] == "added":
+            self.states |= dict.fromkeys(details["cases"], "open")
+        elif row["action"] == "erased":
+            gone = set(details["cases"])
+            self.states = {case: state for case, state in self.states.items() if case not in gone}
+            self.decisions = {id: entry for id, entry in self.decisions.items() if entry[0] not in gone}
+        if "state" in details:
+            self.states[row["case_id"]] = details["state"]
+        if "decision" in details:
+            self.decisions[details["decision"]] = (row["case_id"], details["fingerprint"])
+
+    def compare(self, connection: Connection) -> list[str]:
+        faults = []
+        for row in connection.execute(select(DecisionRow.__table__).execution_options(yield_per=1000)):
+            logged = self.decisions.pop(row.id, None)
+            if logged is None:
+                faults.append(f"decision {row.id}: was never logged")
+            elif logged != (row.case_id, fingerprint(DecisionRow(**row._mapping))):
+                faults.append(f"decision {row.id}: was altered after it was logged")
+        faults += [f"decision {id}: was removed, not by an erasure" for id in self.decisions]
+        for id, state in connection.execute(select(CaseRow.id, CaseRow.state)):
+            logged_state = self.states.pop(id, None)
+            if logged_state != state:
+                faults.append(f"case {id}: is {state}, the log says {logged_state or 'nothing of it'}")
+        return faults + [f"case {id}: was removed, not by an erasure" for id in self.states]

@@ -1,0 +1,173 @@
+"""The database of the desk: SQLite (WAL) by a path, PostgreSQL by a URL; its tables are made and kept up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from anogan.review.tables import Table
+
+MIGRATION_LOCK = 0x616E6F01  # advisory locks of PostgreSQL: one migrates at a time,
+AUDIT_LOCK = 0x616E6F02  # and one appends to the log
+
+
+def parse(url: str | os.PathLike[str]) -> URL:
+    """Return the URL of a database; a plain path is one of SQLite.
+
+    Raises
+    ------
+    ValueError
+        It is neither SQLite nor PostgreSQL.
+    """
+    given = os.fspath(url)
+    if "://" not in given:
+        return URL.create("sqlite", database=given)
+    try:
+        parsed = make_url(given)
+    except ArgumentError:
+        raise ValueError("the URL of the desk cannot be read; expected postgresql://USER@HOST/NAME") from None
+    if (kind := parsed.get_backend_name()) not in ("sqlite", "postgresql"):
+        raise ValueError(f"{name(parsed)}: a desk needs SQLite (a path) or postgresql://..., not {kind}")
+    return parsed.set(drivername="postgresql+psycopg") if kind == "postgresql" else parsed
+
+
+def name(url: URL) -> str:
+    """Return how messages name the database: without its password."""
+    return url.database or "sqlite" if url.get_backend_name() == "sqlite" else url.set(password=None).render_as_string()
+
+
+def connect(url: str | os.PathLike[str], make: bool = True) -> Engine:
+    """Return an engine for the database; where there is no such file, it is made, or refused.
+
+    On SQLite, a connection with the execution option `write` begins with the write lock, so that nothing that it has
+    read changes before it writes.
+
+    Raises
+    ------
+    ValueError
+        There is no such file or folder.
+    """
+    parsed = parse(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    path = Path(parsed.database or "")
+    if not parsed.database or not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no such folder; make it first")
+    if not path.exists():
+        if not make:
+            raise ValueError(f"{path}: there is no such file")
+        os.close(os.open(path, os.O_CREAT, 0o600))  # it is about people
+    engine = create_engine(parsed)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables up to date; several processes may do so at once.
+
+    Raises
+    ------
+    ValueError
+        The database cannot be reached, is none, belongs to a newer anogan, or may not be changed by this user.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
+    try:
+        with engine.connect() as connection:
+            found = _version(connection)
+        if found == script.get_current_head():
+            return
+        if found is not None and found not in {step.revision for step in script.walk_revisions()}:
+            raise ValueError(f"{name(engine.url)}: was made by a newer anogan; install that, or use another database")
+        with engine.execution_options(write=True).begin() as connection:
+            lock(connection, MIGRATION_LOCK)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except SQLAlchemyError as error:
+        raise ValueError(f"{name(engine.url)}: cannot be opened as a desk ({_why(error)})") from None
+
+
+def lock(connection: Connection, number: int) -> None:
+    """Wait for a lock that ends with the transaction; on SQLite the writer has one already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+
+def grant(engine: Engine, role: str) -> None:
+    """Let another role of PostgreSQL work with the desk: it can add to the audit log, but not change or remove a row.
+
+    Run it as the owner of the tables, after each update of anogan; then open the desk as `role` every day.
+
+    Raises
+    ------
+    ValueError
+        It is not PostgreSQL, or the role does not exist.
+    """
+    if engine.dialect.name != "postgresql":
+        raise ValueError(f"{name(engine.url)}: roles of the database are PostgreSQL's")
+    quoted = engine.dialect.identifier_preparer.quote(role)
+    tables = [table for table in Table.metadata.tables if table != "review_audit"]
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"REVOKE ALL ON review_audit, review_version FROM {quoted}"))
+            connection.execute(text(f"GRANT SELECT, INSERT ON review_audit TO {quoted}"))
+            connection.execute(text(f"GRANT SELECT ON review_version TO {quoted}"))
+            connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(tables)} TO {quoted}"))
+    except SQLAlchemyError as error:
+        raise ValueError(f"{name(engine.url)}: {role} cannot be let in ({_why(error)})") from None
+
+
+@contextlib.contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Read as of one moment, whatever others write meanwhile."""
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
+    with engine.begin() as connection:  # SQLite shows each transaction one moment anyway
+        yield connection
+
+
+@contextlib.contextmanager
+def faults(engine: Engine) -> Iterator[None]:
+    """Turn what a database fails with into one sentence."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise ValueError(f"{name(engine.url)}: the database failed ({_why(error)}); nothing was changed") from error
+
+
+def _version(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": "review_version"}).get_current_revision()
+
+
+def _why(error: SQLAlchemyError) -> str:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _configure(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # or sqlite3 begins transactions of its own
+    for pragma in (
+        "busy_timeout = 60000",
+        "journal_mode = WAL",
+        "synchronous = FULL",  # what was acknowledged outlives a power cut
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what is erased leaves no trace in free pages
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,296 @@
+"""The review desk: cases in, decisions out, every step in the audit log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from anogan.review import administration, audit, database, listing, reading
+from anogan.review.cases import Case, Decision, Erased, NewCase, Order, Page, Policy, Query, Verdict
+from anogan.review.roles import LOCAL, Reader, Role
+from anogan.review.tables import MemberRow
+from anogan.review.transaction import Transaction, begin
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_BATCH = 500
+
+
+def open_desk(url: str | os.PathLike[str], user: str = LOCAL, clock: Callable[[], float] = time.time) -> Desk:
+    """Open a review desk, and make or update its tables.
+
+    Parameters
+    ----------
+    url
+        The path of an SQLite file, which is made if need be, `sqlite:///PATH`, or `postgresql://USER@HOST/NAME`.
+    user
+        Who acts. Who that is, the caller has found out; what he or she may do, the desk's list of members says. A desk
+        without members is that of one person, `"local"`, who may do everything.
+    clock
+        Seconds since 1970.
+
+    Raises
+    ------
+    ValueError
+        The database cannot be opened, or belongs to a newer anogan.
+    """
+    engine = database.connect(url)
+    database.migrate(engine)
+    return Desk(engine, user, clock)
+
+
+class Desk:
+    """The desk as one user sees it; any number of threads and processes may use it at once.
+
+    Every method looks up the user's role and raises `NotAllowed` where that does not do; `Conflict` where somebody else
+    was faster; another ValueError for what is wrong by itself. Each change is one transaction, on disk and in the audit
+    log before the method returns.
+    """
+
+    def __init__(self, engine: Engine, user: str, clock: Callable[[], float]) -> None:
+        self.user = user
+        self._engine, self._clock = engine, clock
+
+    def sign_in(self, user: str) -> Desk:
+        """Return the same desk on behalf of another user."""
+        return Desk(self._engine, user, self._clock)
+
+    def close(self) -> None:
+        """Close all connections, also those of `sign_in`."""
+        self._engine.dispose()
+
+    @property
+    def reader(self) -> Reader:
+        """The user with the role as it is now."""
+        with self._transaction() as tx:
+            return tx.reader
+
+    @property
+    def policy(self) -> Policy:
+        """How the desk works now."""
+        with self._transaction() as tx:
+            return tx.policy
+
+    # cases come in
+
+    def add(self, case: NewCase) -> int:
+        """Add a case and return its number; one whose key is known stays as it is."""
+        return self.add_many([case])[0]
+
+    def add_many(self, cases: Sequence[NewCase]) -> list[int]:
+        """Add cases and return their numbers, in order."""
+        numbers: list[int] = []
+        for start in range(0, len(cases), _BATCH):
+            with self._change() as tx:
+                numbers += administration.add(tx, cases[start : start + _BATCH])
+        return numbers
+
+    # looking
+
+    def page(self, query: Query | None = None, after: str | None = None, size: int = 50) -> Page:
+        """Return `size` cases (1 to 1000) of a query, from its beginning or after the place that a page names.
+
+        Without a query: all, by p-value, or by age on a desk that is read blind first. Lists are not logged; `case` is.
+        """
+        with self._transaction() as tx:
+            tx.reader.need("see")
+            return listing.page(tx, query or Query(order=_order(tx)), after, size)
+
+    def counts(self, query: Query | None = None) -> dict[str, int]:
+        """Return how many cases of a query are in each state; states without one are left out."""
+        with self._transaction() as tx:
+            tx.reader.need("see")
+            return listing.counts(tx, query or Query(order=_order(tx)))
+
+    def case(self, id: int) -> Case:
+        """Return a case, and write down who saw it."""
+        with self._change() as tx:
+            tx.reader.need("see")
+            row = tx.case(id)
+            case = tx.shown([row])[0]
+            tx.log("saw", id, blind=case.blind, detector=row.detector, threshold=row.threshold)
+            return case
+
+    def history(self, subject: str) -> tuple[Case, ...]:
+        """Return all cases of a subject, the oldest first; none for ""."""
+        with self._transaction() as tx:
+            tx.reader.need("see")
+            return listing.history(tx, subject)
+
+    def decisions(self, id: int) -> tuple[Decision, ...]:
+        """Return the decisions on a case, in order; while readers are to be independent, a reader's own alone."""
+        with self._transaction() as tx:
+            tx.reader.need("see")
+            return listing.decisions(tx, [id]).get(id, ())
+
+    def image(self, id: int) -> np.ndarray:
+        """Return what was looked at, uint8 (H, W[, 3]), without a map: also while the case is blind.
+
+        Raises
+        ------
+        ValueError
+            The case has no pictures, or they are not on this machine.
+        """
+        from anogan.io.results import read_case
+
+        with self._change() as tx:
+            tx.reader.need("see")
+            row = tx.case(id)
+            folder = Path(row.folder)
+            tx.log("saw", id, picture=True)
+        if not row.folder:
+            raise ValueError(f"case {id}: has no pictures")
+        return read_case(folder.parent.parent, folder.name)["image"]
+
+    # reading
+
+    def take(self, query: Query | None = None) -> Case | None:
+        """Lease the case that this reader has open, or else the first of a query that waits for this reader, or None.
+
+        Arbitrations come first, then second readings, then new cases. Cases that others read are passed over.
+        """
+        with self._change() as tx:
+            return reading.take(tx, query or Query(order=_order(tx)))
+
+    def lease(self, id: int) -> Case:
+        """Lease a case so that nobody else decides it, for as long as the policy says, or renew the lease.
+
+        Raises
+        ------
+        Conflict
+            Somebody else has it; the sentence says who, and until when.
+        NotAllowed
+            It waits for another reader.
+        ValueError
+            There is no such case, or it is decided.
+        """
+        with self._change() as tx:
+            return reading.lease(tx, id)
+
+    def release(self, id: int) -> None:
+        """Give a lease back; nothing happens without one."""
+        with self._change() as tx:
+            reading.release(tx, id)
+
+    def decide(self, id: int, version: int, verdict: Verdict, reason: str, text: str = "") -> Case:
+        """Decide on a case that is leased to this reader, and return it as it is then.
+
+        On a desk that is read blind first, the first decision on a case that is `blind` changes no state: the case
+        comes back with score, p-value and folder, still leased, and the next decision is the reading.
+
+        Parameters
+        ----------
+        id, version
+            The case, and the version that the reader has seen.
+        verdict, reason
+            One of `REASONS`, and one of its reason codes.
+        text
+            Free words; needed where the reason is "other".
+
+        Raises
+        ------
+        Conflict
+            Somebody else has it, or it has changed since.
+        """
+        with self._change() as tx:
+            return reading.decide(tx, id, version, verdict, reason, text)
+
+    def reopen(self, id: int, version: int) -> Case:
+        """Take back a decision that is not signed: one's own, or as a second reader any."""
+        with self._change() as tx:
+            return reading.reopen(tx, id, version)
+
+    def sign(self, id: int, version: int) -> Case:
+        """Sign a decided case, as one of its readers; from then on it does not change."""
+        with self._change() as tx:
+            return reading.sign(tx, id, version)
+
+    def records(self, query: Query | None = None) -> Iterator[tuple[Case, tuple[Decision, ...]]]:
+        """Yield the cases of a query with their decisions, as this user may see them; it is logged as an export."""
+        with self._change() as tx:
+            tx.reader.need("export")
+            query = query or Query(order=_order(tx))
+            tx.need_sight(query)
+            tx.log("exported", cases=sum(listing.counts(tx, query).values()))
+        after: str | None = None
+        while True:
+            with self._transaction() as tx:
+                page = listing.page(tx, query, after, listing.MOST)
+                decisions = listing.decisions(tx, [case.id for case in page.cases])
+            yield from ((case, decisions.get(case.id, ())) for case in page.cases)
+            if (after := page.after) is None:
+                return
+
+    # administration
+
+    def members(self) -> dict[str, str]:
+        """Return the role of each member."""
+        with self._transaction() as tx:
+            if not tx.reader.may("audit"):
+                tx.reader.need("administer")
+            return {row.user: row.role for row in tx.session.scalars(select(MemberRow).order_by(MemberRow.user))}
+
+    def set_role(self, user: str, role: Role | None) -> None:
+        """Make a user a member, change the role, or with None end the membership.
+
+        The first member must be an admin; from then on, nobody does anything but add cases without signing in.
+        """
+        with self._change() as tx:
+            administration.set_role(tx, user, role)
+
+    def set_policy(self, policy: Policy) -> None:
+        """Change how the desk works."""
+        with self._change() as tx:
+            administration.set_policy(tx, policy)
+
+    def promote(self, detector: str, threshold: str, replaced: str) -> None:
+        """Write down that an admin put one detector version (name and hash, threshold) in the place of another."""
+        with self._change() as tx:
+            administration.promote(tx, detector, threshold, replaced)
+
+    def erase(self, subject: str) -> Erased:
+        """Erase a person: pictures in the case folders, cases, decisions. The audit log still verifies, see `audit`."""
+        with self._change() as tx:
+            erased = administration.erase(tx, subject)
+        if erased.cases and self._engine.dialect.name == "sqlite":
+            with contextlib.closing(self._engine.raw_connection()) as connection:  # outside a transaction
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return erased
+
+    # audit
+
+    def log(self, after: int = 0, size: int = 100) -> tuple[audit.Entry, ...]:
+        """Return `size` rows of the audit log after a number."""
+        with self._transaction() as tx:
+            tx.reader.need("audit")
+            return tuple(audit.entries(tx.session.connection(), after, size))
+
+    def verify(self, anchor: audit.Head | None = None) -> audit.Verified:
+        """Verify the audit log, see `anogan.review.audit.verify`."""
+        with self._transaction() as tx:
+            tx.reader.need("audit")
+        with database.faults(self._engine), database.snapshot(self._engine) as connection:
+            return audit.verify(connection, anchor)
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[Transaction]:
+        engine = self._engine.execution_options(write=True)
+        with database.faults(engine), Session(engine, expire_on_commit=False) as session, session.begin():
+            yield begin(session, self.user, self._clock())
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Transaction]:
+        with database.faults(self._engine), Session(self._engine) as session, session.begin():
+            yield begin(session, self.user, self._clock())
+
+
+def _order(tx: Transaction) -> Order:
+    return "age" if tx.policy.blind_first and tx.reader.may("read") else "p-value"

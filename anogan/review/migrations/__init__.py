@@ -1,0 +1,1 @@
+"""How the tables of the desk came about, step by step (alembic); `anogan.review.database` runs the steps."""
