@@ -10,6 +10,7 @@ from anogan.cli import (
     pacs,
     privacy,
     review,
+    serve,
     training,
     use,
     validation,
@@ -17,4 +18,17 @@ from anogan.cli import (
 )  # adds its commands, in this order
 from anogan.cli.app import app, main
 
-__all__ = ["app", "data", "dicom", "main", "pacs", "privacy", "review", "training", "use", "validation", "watch"]
+__all__ = [
+    "app",
+    "data",
+    "dicom",
+    "main",
+    "pacs",
+    "privacy",
+    "review",
+    "serve",
+    "training",
+    "use",
+    "validation",
+    "watch",
+]
