@@ -17,32 +17,23 @@ from anogan.scan import Result, Scan
 _THUMBNAIL = 128
 
 
-def write_pictures(
-    place: Path, scan: Scan, result: Result, map_range: tuple[float, float], mask: np.ndarray | None = None
-) -> np.ndarray:
-    """Write the folder of one scored image: heatmap.png, thumbnail.png and maps.npz; return the heat map.
-
-    Parameters
-    ----------
-    place
-        The folder; it is made if need be.
-    scan, result, mask
-        As in `ResultsWriter.add`.
-    map_range
-        The scale of the heat maps.
-    """
+def write_heat_map(place: Path, scan: Scan, result: Result, map_range: tuple[float, float]) -> np.ndarray:
+    """Write heatmap.png of a scored image, on the scale of `map_range`, and return it."""
     assert result.anomaly_map is not None
     assert math.isfinite(result.score)
     heat = heatmap.overlay(scan.pixels, result.anomaly_map, map_range)
     write_png(place / "heatmap.png", heat)
-    write_thumbnail(place, scan)
-    write_bytes(place / "maps.npz", _pack(scan, result, mask))
     return heat
 
 
 def write_thumbnail(place: Path, scan: Scan) -> None:
-    """Write thumbnail.png alone: all there is to see of an image that was not scored."""
+    """Write thumbnail.png: of an image that was not scored, all there is to see."""
     write_png(place / "thumbnail.png", _thumbnail(_bytes(scan.pixels)))
+
+
+def write_maps(place: Path, scan: Scan, result: Result, mask: np.ndarray | None = None) -> None:
+    """Write maps.npz of a scored image, which `anogan.io.results.read_case` reads."""
+    write_bytes(place / "maps.npz", _pack(scan, result, mask))
 
 
 def _pack(scan: Scan, result: Result, mask: np.ndarray | None) -> bytes:

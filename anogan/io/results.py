@@ -29,7 +29,7 @@ import numpy as np
 
 from anogan.calibration import discoveries
 from anogan.io.atomic import write_bytes
-from anogan.io.pictures import write_pictures
+from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.raster import write_png
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
@@ -216,7 +216,11 @@ class ResultsWriter:
     def _draw(self, case: str, scan: Scan, result: Result, mask: np.ndarray | None = None) -> np.ndarray:
         """Write pictures and maps of one image; return its heat map."""
         low, high = self.detector["map_range"]
-        return write_pictures(self.folder / "cases" / case, scan, result, (float(low), float(high)), mask)
+        place = self.folder / "cases" / case
+        heat = write_heat_map(place, scan, result, (float(low), float(high)))
+        write_thumbnail(place, scan)
+        write_maps(place, scan, result, mask)
+        return heat
 
     def _list(self, **case: Any) -> None:
         self._cases.pop(_key(case), None)  # an earlier one would keep its place in the order

@@ -1,6 +1,6 @@
 """From a photo to a screening that outlives a crash, and to the review queue where a person must see it.
 
-    STORE/cases/<screening>/    heat map, thumbnail, maps; nothing of the file that was sent but its pixels
+    STORE/cases/<screening>/    heat map, thumbnail, and maps if a person must see it: of the file nothing but pixels
     STORE/incoming/             the same, until the screening is in the database
 
 First the pictures are on disk, then the screening is in the database, then it is answered; what the review desk does
@@ -35,7 +35,7 @@ from sqlalchemy.orm import Session
 from anogan import drift
 from anogan.detector import Detector
 from anogan.io.atomic import sync
-from anogan.io.pictures import write_pictures, write_thumbnail
+from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.pixels import MAX_PIXELS
 from anogan.io.pseudonym import keyed_hash
 from anogan.io.raster import SIGNATURES, raster_size, read_raster
@@ -234,10 +234,11 @@ class Screener:
         )
         screening, place = _screening(row), self._incoming / row.id
         try:
+            write_thumbnail(place, scan)
             if scored:
-                write_pictures(place, scan, result, self._map_range)
-            else:
-                write_thumbnail(place, scan)
+                write_heat_map(place, scan, result, self._map_range)
+            if scored and row.to_desk:  # what passes leaves no more than it must, and takes the least time
+                write_maps(place, scan, result)
             for path in (*place.iterdir(), place, self._incoming):
                 sync(path)
             with Session(self._write) as session:

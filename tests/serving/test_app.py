@@ -46,6 +46,7 @@ def test_a_photo_passes(api: SimpleNamespace) -> None:
     assert response.headers["location"] == f"/v1/screenings/{body['id']}"
     assert api.client.get(response.headers["location"]).json() == body
     assert api.desk.cases == {}
+    assert {path.name for path in (api.store / "cases" / body["id"]).iterdir()} == {"heatmap.png", "thumbnail.png"}
 
 
 def test_a_flagged_photo_is_on_the_desk_at_once(api: SimpleNamespace) -> None:
@@ -115,13 +116,15 @@ def test_formats(api: SimpleNamespace, kind: str) -> None:
     assert api.send(photo(51, kind=kind)).json()["score"] == pytest.approx(0.2)
 
 
-def test_nothing_of_the_file_is_kept_but_its_pixels(api: SimpleNamespace) -> None:
+def test_nothing_of_the_file_is_kept_but_its_pixels(serve: Callable[..., SimpleNamespace]) -> None:
+    api = serve(MeanDetector(calibration=None))
     secret = "52.5200 N, Erika Mustermann"
     exif = Image.Exif()
     exif[Base.ImageDescription.value] = secret
     exif[Base.Orientation.value] = 6  # the first row of the file is the right side of the photo
     buffer = io.BytesIO()
-    Image.fromarray(np.array([[255] * 16] * 8 + [[0] * 16] * 8, np.uint8)).save(buffer, "JPEG", exif=exif, quality=95)
+    half = np.array([[255] * 16] * 8 + [[0] * 16] * 8, np.uint8)
+    Image.fromarray(half).save(buffer, "JPEG", exif=exif, quality=95)
     assert secret.encode() in buffer.getvalue()
     body = api.send(buffer.getvalue()).json()
     for path in api.store.parent.rglob("*"):
@@ -311,7 +314,7 @@ def test_503_when_nothing_can_be_kept(api: SimpleNamespace, monkeypatch: pytest.
     def full(*_: Any) -> None:
         raise ValueError("heatmap.png: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("anogan.serving.screening.write_pictures", full)
+    monkeypatch.setattr("anogan.serving.screening.write_heat_map", full)
     response = api.send()
     assert problem(response, 503) == "screenings cannot be kept at the moment; send it again later"
     assert list((api.store / "incoming").iterdir()) == []
