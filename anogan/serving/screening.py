@@ -210,7 +210,7 @@ class Screener:
         with Session(self._read) as session:
             row = session.scalar(select(ScreeningRow).where(same))
             if row is not None and row.fingerprint != sent.fingerprint:
-                raise Problem(422, "this idempotency key came with another photo or reference; use a new one")
+                raise Problem(409, "this idempotency key came with another photo or reference; use a new one")
             return None if row is None else _screening(row)
 
     def _keep(self, sent: Sent, scan: Scan, result: Result) -> Screening:

@@ -181,7 +181,7 @@ def test_the_same_idempotency_key_gives_the_same_screening(api: SimpleNamespace)
     assert api.detector.batches == [1]
     assert api.send(photo(9), reference="a", idempotency="k2").json()["id"] != first.json()["id"]
     for other in (api.send(photo(9), "b", "k1"), api.send(photo(8), "a", "k1"), api.send(photo(9), None, "k1")):
-        assert problem(other, 422) == "this idempotency key came with another photo or reference; use a new one"
+        assert problem(other, 409) == "this idempotency key came with another photo or reference; use a new one"
 
 
 def test_idempotency_keys_are_those_of_one_client(api: SimpleNamespace) -> None:
