@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from postgres import MISSING, Postgres
 
 from anogan.calibration import Calibration
 from anogan.review.cases import NewCase
@@ -77,14 +78,25 @@ def photo(value: int = 0, side: int = 8, kind: str = "PNG", **options: Any) -> b
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    if MISSING:
+        pytest.skip(MISSING)
+    server = Postgres()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., SimpleNamespace]]:
     """Return a function that starts the API and returns its parts; the same folder is served again after it."""
     opened: list[TestClient] = []
 
-    def start(detector: Any = None, settings: Settings | None = None, desk: Any = None) -> SimpleNamespace:
+    def start(
+        detector: Any = None, settings: Settings | None = None, desk: Any = None, database: str = ""
+    ) -> SimpleNamespace:
         detector, desk = detector or MeanDetector(), desk or MemoryDesk()
-        engine = open_tables(str(tmp_path / "desk.db"))
+        engine = open_tables(database or str(tmp_path / "desk.db"))
         keys = Keys(engine)
         screener = Screener(tmp_path, detector, engine, tmp_path / "store", desk)
         app = create_app(screener, keys, settings or Settings(hosts=("testserver",), wait=0.0))

@@ -5,11 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from anogan.calibration import Calibration
+from anogan.review import open_desk
 from anogan.scan import Result
 from anogan.serving.screening import Screener
 from anogan.serving.tables import ScreeningRow
@@ -93,6 +95,27 @@ def test_a_second_server_on_the_database_makes_no_second_screening(
     assert api.send(photo(5), idempotency="k").json() == first
     assert len(list((api.store / "cases").iterdir())) == 1
     assert list((api.store / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_with_the_desk_itself(
+    serve: Callable[..., SimpleNamespace], request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    url = str(tmp_path / "desk.db") if kind == "sqlite" else request.getfixturevalue("postgres").url()
+    desk = open_desk(url)
+    api = serve(desk=desk, database=url)
+    passed, flagged, open_case = (api.send(data, idempotency="k" + str(len(data))).json() for data in (
+        photo(9), photo(255, side=30), photo(9, side=3),
+    ))  # fmt: skip
+    assert (passed["decision"], flagged["decision"], open_case["decision"]) == ("pass", "review", "not scored")
+    cases = {case.key: case for case in desk.page().cases}
+    assert set(cases) == {f"screening {found['id']}" for found in (flagged, open_case)}
+    assert cases[f"screening {flagged['id']}"].flagged is True
+    assert api.send(photo(9), idempotency="k" + str(len(photo(9)))).json() == passed
+    assert api.client.get(f"/v1/screenings/{flagged['id']}").json() == flagged
+    with np.load(Path(cases[f"screening {flagged['id']}"].folder) / "maps.npz") as maps:
+        assert maps["image"].shape == (30, 30)
+    desk.close()
 
 
 def result(flagged: bool | None, p_value: float | None, reason: str = "") -> Result:
