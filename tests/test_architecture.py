@@ -18,6 +18,7 @@ LAYERS = [
     {"training", "progress", "snapshots"},
     {"detector"},
     {"evaluation", "review", "contamination", "selftest", "comparison", "erasure", "linkage", "pacs"},
+    {"serving"},
     {"console", "cli", "dashboard", "app", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

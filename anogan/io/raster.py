@@ -27,8 +27,8 @@ SCAN = b"\xff\xda"
 _FORMATS = ("PNG", "JPEG", "TIFF")
 
 
-def read_raster(path: str | os.PathLike[str]) -> Scan:
-    """Read a PNG, JPEG or TIFF file.
+def read_raster(path: str | os.PathLike[str], data: bytes | None = None) -> Scan:
+    """Read a PNG, JPEG or TIFF file, or `data` that came under the name `path`.
 
     Gray stays gray; palettes, CMYK and YCbCr become RGB; transparent places are laid on black; EXIF orientation is
     applied. Values of 8 and 16 bits are divided by the largest possible one (16-bit colors keep their upper 8 bits).
@@ -43,7 +43,8 @@ def read_raster(path: str | os.PathLike[str]) -> Scan:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # all that matters is said below, in one sentence
-            data = Path(path).read_bytes()  # in memory, where a length of 4 GB in the file allocates nothing
+            if data is None:
+                data = Path(path).read_bytes()  # in memory, where a length of 4 GB in the file allocates nothing
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 check_size(name, image.height, image.width)
                 # MPO: a JPEG of a phone, with a second picture behind the one that counts
@@ -69,6 +70,20 @@ def read_raster(path: str | os.PathLike[str]) -> Scan:
     file_format = "JPEG" if image.format == "MPO" else image.format or ""
     details = {"original size": f"{image.height} x {image.width}", "color mode": image.mode} | details
     return Scan(pixels, name, format=file_format, details=details)
+
+
+def raster_size(data: bytes) -> tuple[int, int]:
+    """Return (height, width) of a PNG, JPEG or TIFF file as its header says, or (0, 0) where that is damaged.
+
+    `read_raster` says what is wrong with such a file; this only tells how much memory it will take.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                return image.height, image.width
+    except Exception:  # as above
+        return 0, 0
 
 
 def write_png(path: str | os.PathLike[str], array: np.ndarray) -> None:

@@ -25,18 +25,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import cv2
 import numpy as np
 
-from anogan import heatmap
 from anogan.calibration import discoveries
 from anogan.io.atomic import write_bytes
+from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.raster import write_png
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 
 _FORMAT = 1
-_THUMBNAIL = 128
 _COLUMNS = (
     "case", "file", "subject", "label", "status", "reason", "score", "p_value", "flagged", "uncertainty",
     "height", "width", "seconds",
@@ -218,23 +216,17 @@ class ResultsWriter:
 
     def _draw(self, case: str, scan: Scan, result: Result, mask: np.ndarray | None = None) -> np.ndarray:
         """Write pictures and maps of one image; return its heat map."""
-        assert result.anomaly_map is not None
-        assert math.isfinite(result.score)
+        low, high = self.detector["map_range"]
         place = self.folder / "cases" / case
-        heat = heatmap.overlay(scan.pixels, result.anomaly_map, self._map_range())
-        write_png(place / "heatmap.png", heat)
-        write_png(place / "thumbnail.png", _thumbnail(_bytes(scan.pixels)))
-        write_bytes(place / "maps.npz", _pack(scan, result, mask))
+        heat = write_heat_map(place, scan, result, (float(low), float(high)))
+        write_thumbnail(place, scan)
+        write_maps(place, scan, result, mask)
         return heat
 
     def _list(self, **case: Any) -> None:
         self._cases.pop(_key(case), None)  # an earlier one would keep its place in the order
         self._cases[_key(case)] = case
         self._added.add(_key(case))
-
-    def _map_range(self) -> tuple[float, float]:
-        low, high = self.detector["map_range"]
-        return float(low), float(high)
 
     def _earlier_cases(self) -> list[dict[str, Any]]:
         try:
@@ -352,38 +344,6 @@ def _label(label: int | str | None) -> str | None:
 def _number(value: float | None) -> float | None:
     """Return a number as JSON knows them."""
     return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _bytes(pixels: np.ndarray) -> np.ndarray:
-    return (pixels * 255).round().clip(0, 255).astype(np.uint8)
-
-
-def _half(values: np.ndarray) -> np.ndarray:
-    most = np.finfo(np.float16).max
-    return values.clip(-most, most).astype(np.float16)
-
-
-def _thumbnail(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
-
-
-def _pack(scan: Scan, result: Result, mask: np.ndarray | None) -> bytes:
-    """Return maps.npz."""
-    assert result.anomaly_map is not None
-    arrays = {"image": _bytes(scan.pixels), "anomaly_map": _half(result.anomaly_map)}
-    if result.reconstruction is not None:
-        arrays["reconstruction"] = _bytes(result.reconstruction)
-    if mask is not None:
-        if mask.shape != scan.pixels.shape[:2]:
-            raise ValueError(f"{scan.source}: its mask has shape {mask.shape}, the image {scan.pixels.shape[:2]}")
-        arrays["mask"] = mask.astype(np.uint8)
-    arrays |= {f"component_{name}": _half(values) for name, values in result.component_maps.items()}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
 
 
 def _table(cases: list[dict[str, Any]]) -> str:

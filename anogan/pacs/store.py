@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from anogan.io.atomic import write_bytes
+from anogan.io.atomic import sync, write_bytes
 from anogan.pacs.header import Header, file_name, read_header
 from anogan.pacs.queue import Job, Queue
 
@@ -109,9 +109,9 @@ class Store:
                 raise Full(f"{self.folder}: holds {self._used / 1e9:.1f} GB, which is the limit")
             folder = self.place(header.study) / "objects"
             folder.mkdir(parents=True, exist_ok=True)
-            _sync(path)
+            sync(path)
             os.replace(path, folder / f"{file_name(header.uid)}.dcm")
-            _sync(folder)
+            sync(folder)
             self.queue.add(header)
             self._used += header.size
             return True
@@ -138,7 +138,7 @@ class Store:
                 raise ValueError(f"{path}: a result of another study")
             target = self.result(job.study, header.uid)
             write_bytes(target, path.read_bytes())
-            _sync(target)
+            sync(target)
             results[header.uid] = header
         recorded = self.queue.judged(job, results.values())
         if recorded:
@@ -170,12 +170,3 @@ class Store:
                 self.queue.forget(studies)
             self._used = self.queue.size()  # another process may have erased something, too
         return len(studies)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the entries of a folder, are on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

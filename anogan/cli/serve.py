@@ -1,0 +1,140 @@
+"""Commands of the API: the server, and the keys that open it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anogan.cli.app import Run, app, load_detector
+
+if TYPE_CHECKING:
+    from anogan.serving.keys import Keys
+
+key = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys that open the API.")
+app.add_typer(key, name="key")
+
+Database = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        envvar="ANOGAN_DATABASE",
+        help="That of the review desk: a file of SQLite, or postgresql://USER@HOST/NAME.",
+    ),
+]
+DEFAULT = "desk.db"
+
+
+@app.command()
+def serve(
+    run: Run,
+    host: Annotated[str, typer.Option(help="Address to listen on; the default is this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port.")] = 8000,
+    database: Database = DEFAULT,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of the photos' pixels and heat maps. Default: RUN/screenings.", show_default=False
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name by which the server may be asked. Repeat for more.", show_default=False),
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate chain, for TLS.", show_default=False)
+    ] = None,
+    private_key: Annotated[Path | None, typer.Option(help="PEM file of its key.", show_default=False)] = None,
+    megabytes: Annotated[float, typer.Option(min=0.001, help="Longest request.")] = 20.0,
+    batch: Annotated[int, typer.Option(min=1, help="Most photos judged together; 1: each by itself.")] = 16,
+    places: Annotated[int, typer.Option(min=1, help="Most photos inside at once; more are asked to come again.")] = 64,
+) -> None:
+    """Judge photos that come over HTTP; what a person must see is in the review queue at once.
+
+    The address /docs describes it. Clients need a key of `anogan key create`. Ctrl-C finishes what has been accepted.
+    """
+    if (certificate is None) != (private_key is None):
+        raise typer.BadParameter("name both, or neither", param_hint="'--certificate', '--private-key'")
+    detector = load_detector(run)
+    import uvicorn
+
+    from anogan.review import open_desk
+    from anogan.serving.app import Settings, create_app
+    from anogan.serving.keys import Keys
+    from anogan.serving.screening import Screener
+    from anogan.serving.tables import open_tables
+
+    engine = open_tables(database)
+    keys = Keys(engine)
+    if not any(not known.revoked for known in keys.all()):
+        typer.echo("warning: there is no key yet, so nobody can ask; make one with `anogan key create`", err=True)
+    if detector.calibration is None:
+        typer.echo(f"warning: {run} is not calibrated, so no photo passes; run `anogan calibrate`", err=True)
+    if host not in ("127.0.0.1", "::1", "localhost") and certificate is None:
+        typer.echo("warning: photos and keys cross the network unencrypted; give --certificate", err=True)
+    screener = Screener(run, detector, engine, store or run / "screenings", open_desk(database))
+    names = {f"[{host}]" if ":" in host else host.lower(), *(name.lower() for name in allow_host or ())}
+    settings = Settings(
+        hosts=(*Settings.hosts, *sorted(names)), most_bytes=round(megabytes * 1e6), batch=batch, places=places
+    )
+    uvicorn.run(
+        create_app(screener, keys, settings),
+        host=host,
+        port=port,
+        ssl_certfile=certificate,
+        ssl_keyfile=private_key,
+        server_header=False,
+        timeout_graceful_shutdown=60,
+    )
+
+
+@key.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is, for the list.", show_default=False)],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may do: screen, read, metrics. Repeat for more.", show_default="screen and read"),
+    ] = None,
+    rate: Annotated[str, typer.Option(help="How often, for example 10/second.")] = "600/minute",
+    database: Database = DEFAULT,
+) -> None:
+    """Make a key and print it, once: only its hash is kept."""
+    made = _keys(database).create(name, scope or ["screen", "read"], rate)
+    typer.echo("keep it safe, it is not shown again:", err=True)
+    typer.echo(made)
+
+
+@key.command("list")
+def list_keys(database: Database = DEFAULT) -> None:
+    """List the keys."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from anogan.serving.keys import SCOPES
+
+    table = Table("key", "name", "scopes", "rate", "made", "state")
+    for known in (found := _keys(database).all()):
+        scopes = ", ".join(scope for scope in SCOPES if scope in known.scopes)
+        state = "revoked" if known.revoked else "valid"
+        table.add_row(known.id, known.name, scopes, known.rate, f"{known.created:%Y-%m-%d}", state)
+    if found:
+        Console().print(table)
+    typer.echo(f"{len(found)} {'key' if len(found) == 1 else 'keys'}")
+
+
+@key.command()
+def revoke(
+    number: Annotated[str, typer.Argument(metavar="KEY", help="Its id, as `list` shows it.", show_default=False)],
+    database: Database = DEFAULT,
+) -> None:
+    """Have a key open nothing any more, from the next request on."""
+    _keys(database).revoke(number)
+    typer.echo(f"{number} is revoked")
+
+
+def _keys(database: str) -> Keys:
+    from anogan.serving.keys import Keys
+    from anogan.serving.tables import open_tables
+
+    return Keys(open_tables(database))

@@ -1,0 +1,347 @@
+"""From a photo to a screening that outlives a crash, and to the review queue where a person must see it.
+
+    STORE/cases/<screening>/    heat map, thumbnail, and maps if a person must see it: of the file nothing but pixels
+    STORE/incoming/             the same, until the screening is in the database
+
+First the pictures are on disk, then the screening is in the database, then it is answered; what the review desk does
+not have yet is noted there, too. So a killed server has forgotten nothing that it has answered, and its next start
+delivers the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import hashlib
+import json
+import logging
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import anyio
+from filelock import FileLock, Timeout
+from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from anogan import drift
+from anogan.detector import Detector
+from anogan.io.atomic import sync
+from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
+from anogan.io.pixels import MAX_PIXELS
+from anogan.io.pseudonym import keyed_hash
+from anogan.io.raster import SIGNATURES, raster_size, read_raster
+from anogan.review.cases import NewCase
+from anogan.scan import Result, Scan
+from anogan.serving.batching import Place
+from anogan.serving.problems import Problem
+from anogan.serving.tables import ScreeningRow
+from anogan.serving.verdict import SOURCE, decide
+
+log = logging.getLogger("anogan.serving")
+_DECODERS = 4  # photos being decoded or written at once; the memory is bounded by `_Room`
+_Value = TypeVar("_Value")
+
+
+class Desk(Protocol):
+    """The part of `anogan.review.Desk` that is needed here."""
+
+    def add(self, case: NewCase, /) -> int: ...
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a client sent: by which key, the photo, its own reference and idempotency key ("": none)."""
+
+    key: str
+    photo: bytes
+    reference: str = ""
+    idempotency: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of photo and reference."""
+        return _hash(json.dumps([_hash(self.photo), self.reference]).encode())
+
+
+@dataclass(frozen=True)
+class Screening:
+    """A photo that was accepted, and what was found; see `anogan.serving.verdict.decide`."""
+
+    id: str
+    created: datetime.datetime
+    status: str
+    decision: str
+    reasons: list[str]
+    score: float | None
+    p_value: float | None
+    reference: str
+    detector: str
+
+
+class Screener:
+    """Judge photos and keep what was found.
+
+    Parameters
+    ----------
+    run
+        The run folder, whose drift monitor is heeded.
+    detector
+        Its detector.
+    engine
+        The database, as `anogan.serving.tables.open_tables` returns it.
+    store
+        The folder of pictures; one server a store.
+    desk
+        The review desk.
+
+    Raises
+    ------
+    ValueError
+        The store is in use or cannot be made.
+    """
+
+    def __init__(self, run: Path, detector: Detector, engine: Engine, store: Path, desk: Desk) -> None:
+        self.detector, self.desk = detector, desk
+        summary = detector.summary()
+        self._name = f"{summary['name']} {summary['hash']}"
+        self._map_range = detector.map_range
+        self._watch = _Watch(run)
+        self._read, self._write = engine, engine.execution_options(write=True)
+        self._cases, self._incoming = store.resolve() / "cases", store.resolve() / "incoming"
+        self._room = _Room(MAX_PIXELS)
+        self._limiter = anyio.CapacityLimiter(_DECODERS)
+        self._busy: set[tuple[str, str]] = set()  # idempotency keys of what is being judged
+        self._delivering = threading.Lock()
+        self.undelivered: Callable[[], object] = lambda: None
+        for folder in (self._cases, self._incoming):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = FileLock(store / ".lock", thread_local=False)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise ValueError(f"{store}: is in use by another `anogan serve`; choose another folder") from None
+
+    def close(self) -> None:
+        """Give the store back."""
+        self._lock.release()
+
+    def judge(self, scans: Sequence[Scan]) -> list[Result]:
+        """Judge a batch."""
+        return list(self.detector.inspect_many(scans, batch=len(scans)))
+
+    def recover(self) -> None:
+        """Finish what a killed server had begun: what it had not accepted goes, what it had is delivered."""
+        for place in self._incoming.iterdir():
+            if self.find(place.name) is None:
+                shutil.rmtree(place)
+            else:
+                place.rename(self._cases / place.name)
+        self.deliver()
+
+    # Asking
+
+    def find(self, number: str) -> Screening | None:
+        """Return a screening, or None."""
+        with Session(self._read) as session:
+            row = session.get(ScreeningRow, number)
+            return None if row is None else _screening(row)
+
+    def heat_map(self, number: str) -> Path:
+        """Return where the heat map of a scored screening lies."""
+        return self._cases / number / "heatmap.png"
+
+    def ready(self) -> bool:
+        """Tell whether the database answers."""
+        with Session(self._read) as session:
+            session.scalar(select(ScreeningRow.id).limit(1))
+        return True
+
+    # Screening
+
+    async def screen(self, sent: Sent, place: Place) -> tuple[Screening, bool]:
+        """Judge and keep one photo; return the screening, and whether it was there before.
+
+        Raises
+        ------
+        Problem
+            The photo cannot be read; its idempotency key came with something else, or is being worked on; the store
+            cannot be written.
+        """
+        if not sent.idempotency:
+            return await self._screen(sent, place), False
+        name = (sent.key, sent.idempotency)
+        if name in self._busy:
+            raise Problem(
+                409, "a request with this idempotency key is being worked on; ask again", {"Retry-After": "1"}
+            )
+        self._busy.add(name)
+        try:
+            before = await self._aside(self._earlier, sent)
+            return (before, True) if before is not None else (await self._screen(sent, place), False)
+        finally:
+            self._busy.discard(name)
+
+    async def _screen(self, sent: Sent, place: Place) -> Screening:
+        if not sent.photo.startswith(SIGNATURES):
+            raise Problem(415, "the photo is no PNG, JPEG or TIFF by its content; send one of these")
+        height, width = await self._aside(raster_size, sent.photo)
+        async with self._room.hold(height * width):
+            try:
+                scan = await self._aside(read_raster, SOURCE, sent.photo)
+            except ValueError as error:
+                raise Problem(413 if height * width > MAX_PIXELS else 422, str(error)) from None
+            result = await asyncio.wrap_future(place.judge(scan))
+            return await self._aside(self._keep, sent, scan, result)
+
+    async def _aside(self, function: Callable[..., _Value], *arguments: Any) -> _Value:
+        return await anyio.to_thread.run_sync(partial(function, *arguments), limiter=self._limiter)
+
+    def _earlier(self, sent: Sent) -> Screening | None:
+        same = (ScreeningRow.key == sent.key) & (ScreeningRow.idempotency == _hash(sent.idempotency.encode()))
+        with Session(self._read) as session:
+            row = session.scalar(select(ScreeningRow).where(same))
+            if row is not None and row.fingerprint != sent.fingerprint:
+                raise Problem(409, "this idempotency key came with another photo or reference; use a new one")
+            return None if row is None else _screening(row)
+
+    def _keep(self, sent: Sent, scan: Scan, result: Result) -> Screening:
+        decision, reasons = decide(result, self.detector.calibration, self._watch.alarm())
+        scored = result.status == "scored"
+        row = ScreeningRow(
+            id=secrets.token_hex(8),
+            key=sent.key,
+            idempotency=_hash(sent.idempotency.encode()) if sent.idempotency else None,
+            fingerprint=sent.fingerprint,
+            reference=sent.reference,
+            created=time.time(),
+            status=result.status,
+            decision=decision,
+            reasons=reasons,
+            score=result.score if scored else None,
+            p_value=result.p_value,
+            flagged=result.flagged if decision in ("pass", "review") else None,
+            detector=self._name,
+            to_desk=decision != "pass",
+        )
+        screening, place = _screening(row), self._incoming / row.id
+        try:
+            write_thumbnail(place, scan)
+            if scored:
+                write_heat_map(place, scan, result, self._map_range)
+            if scored and row.to_desk:  # what passes leaves no more than it must, and takes the least time
+                write_maps(place, scan, result)
+            for path in (*place.iterdir(), place, self._incoming):
+                sync(path)
+            with Session(self._write) as session:
+                session.add(row)
+                session.commit()
+        except (ValueError, OSError, IntegrityError) as error:
+            shutil.rmtree(place, ignore_errors=True)
+            if isinstance(error, IntegrityError) and (before := self._earlier(sent)) is not None:
+                return before  # another server on this database was faster
+            log.error("a screening cannot be kept: %s", type(error).__name__ if isinstance(error, OSError) else error)
+            raise Problem(
+                503, "screenings cannot be kept at the moment; send it again later", {"Retry-After": "60"}
+            ) from None
+        place.rename(self._cases / screening.id)
+        sync(self._cases)
+        if decision != "pass":
+            self.deliver()
+        return screening
+
+    def deliver(self) -> None:
+        """Put on the desk what a person must see and the desk does not have; what fails is tried with the next one."""
+        with self._delivering:
+            with Session(self._read) as session:
+                rows = session.scalars(select(ScreeningRow).where(ScreeningRow.to_desk)).all()
+            for row in rows:
+                try:
+                    self.desk.add(self._case(row))
+                    with Session(self._write) as session:
+                        session.execute(update(ScreeningRow).where(ScreeningRow.id == row.id).values(to_desk=False))
+                        session.commit()
+                except Exception as error:  # the screening itself is kept
+                    log.error("screening %s is not on the desk yet (%s)", row.id, type(error).__name__)
+                    self.undelivered()
+                    return
+
+    def _case(self, row: ScreeningRow) -> NewCase:
+        return NewCase(
+            key=f"screening {row.id}",
+            kind="screening",
+            subject=keyed_hash("reference", row.reference)[:12] if row.reference else "",
+            title=f"screening {row.id}",
+            detector=row.detector,
+            status="scored" if row.status == "scored" else "not scored",
+            reason="; ".join(row.reasons),
+            score=row.score,
+            p_value=row.p_value,
+            flagged=row.flagged,
+            folder=str(self._cases / row.id),
+        )
+
+
+class _Room:
+    """Bounds the pixels that are in memory at once; the next photo waits until it has room."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._held, self._changed = most, 0, asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def hold(self, pixels: int) -> AsyncIterator[None]:
+        pixels = min(pixels, self._most)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._held + pixels <= self._most)
+            self._held += pixels
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._held -= pixels
+                self._changed.notify_all()
+
+
+class _Watch:
+    """Whether the drift monitor of a run has an alarm; its file is read again when it has changed."""
+
+    def __init__(self, run: Path) -> None:
+        self._run, self._alarm = run, bool(drift.warning(run))
+        self._seen = self._stamp()
+
+    def alarm(self) -> bool:
+        if (stamp := self._stamp()) != self._seen:
+            self._seen = stamp
+            try:
+                self._alarm = bool(drift.warning(self._run))
+            except ValueError as error:  # nobody knows whether the calibration still holds
+                log.error("%s", error)
+                self._alarm = True
+        return self._alarm
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = (self._run / "drift.json").stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+
+def _screening(row: ScreeningRow) -> Screening:
+    created = datetime.datetime.fromtimestamp(row.created, datetime.UTC)
+    return Screening(
+        row.id, created, row.status, row.decision, list(row.reasons), row.score, row.p_value, row.reference,
+        row.detector,
+    )  # fmt: skip
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
