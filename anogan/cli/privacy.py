@@ -63,6 +63,8 @@ def erase(
 ) -> None:
     """Erase one person from a run and a listener: studies, results, drift monitor, bank, pictures of the training.
 
+    Cases on a review desk go by `anogan desk erase`.
+
     Networks and thresholds are made of many people's images at once and cannot forget one; the command says so.
     """
     if bool(subject) == (file is not None):
