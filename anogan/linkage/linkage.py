@@ -139,16 +139,27 @@ class Linkage:
         self.add_prints({key: make_prints(scan, features)})
 
     def add_prints(self, prints: dict[str, Prints]) -> None:
-        """Keep prints by key, all or none."""
+        """Keep prints by key, all or none.
+
+        Raises
+        ------
+        ValueError
+            Their features are those of another detector than the features kept already.
+        """
         rows = [
             {"key": key}
             | {kind: _blob(one.codes.get(kind)) for kind in KINDS}
             | {f"mirrored_{kind}": _blob(one.mirrored.get(kind)) for kind in KINDS}
             for key, one in prints.items()
         ]
+        if not rows:
+            return
         with self._session.begin() as session:
             for key in prints:
                 session.execute(delete(_Entry).where(_Entry.key == key))
+            kept = session.scalar(select(_Entry.features).where(_Entry.features != b"").limit(1))
+            if len({len(blob) for blob in (kept, *(row["features"] for row in rows)) if blob}) > 1:
+                raise ValueError("features of two detectors do not compare; keep a database for each")
             session.execute(insert(_Entry), rows)
 
     def erase(self, key: str) -> bool:
@@ -209,8 +220,6 @@ class Linkage:
         queries = [_code(blob) for blob in (getattr(row, kind), getattr(row, f"mirrored_{kind}")) if blob]
         if bits.shape[1] == 0 or not queries:
             return np.full(len(self._keys), 0.5, np.float32)
-        if kind == "features" and bits.shape[1] != len(queries[0].bits):
-            raise ValueError("features of two detectors do not compare; keep a database for each")
         nearest: np.ndarray = np.min([distances(code, bits, mask, kind) for code in queries], axis=0)
         return nearest
 
