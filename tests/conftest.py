@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,25 @@ def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         patch.setenv("XDG_CONFIG_HOME", str(folder))
         patch.delenv("ANOGAN_PSEUDONYM_KEY", raising=False)
         yield folder
+
+
+@pytest.fixture
+def anogan(capfd: pytest.CaptureFixture[str]) -> Callable[..., SimpleNamespace]:
+    """Return a function that runs one command in this process and returns its exit code, stdout and stderr."""
+    from anogan import cli
+
+    def run(*arguments: object) -> SimpleNamespace:
+        code: object = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        out, err = capfd.readouterr()
+        if isinstance(code, str):  # Python prints the sentence and leaves with 1
+            code, err = 1, err + code
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -8,36 +8,16 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from anogan import cli
 from anogan.cli.app import sentence
 from anogan.cli.data import synth
 from anogan.io import write_png
 from anogan.io.dicom import write_dicom
 
 HEAVY = ("torch", "numpy", "cv2", "pydicom", "scipy", "sklearn", "streamlit")
-
-
-@pytest.fixture
-def anogan(capsys: pytest.CaptureFixture[str]):
-    """Return a function that runs one command in this process and returns its exit code, stdout and stderr."""
-
-    def run(*arguments: object) -> SimpleNamespace:
-        code: object = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        out, err = capsys.readouterr()
-        if isinstance(code, str):  # Python prints the sentence and leaves with 1
-            code, err = 1, err + code
-        return SimpleNamespace(code=code, out=out, err=err)
-
-    return run
 
 
 @pytest.mark.parametrize("statement", ["import anogan", "import anogan.cli", "import anogan; dir(anogan)"])

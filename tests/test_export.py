@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 
-from anogan import cli
 from anogan.detector import Detector
 from anogan.io import read_scan
 from anogan.io.dicom import write_dicom
 from anogan.series import SeriesResult
-
-
-@pytest.fixture
-def anogan(capsys: pytest.CaptureFixture[str]):
-    """Return a function that runs one command in this process and returns its exit code, stdout and stderr."""
-
-    def run(*arguments: object) -> SimpleNamespace:
-        code: object = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        out, err = capsys.readouterr()
-        if isinstance(code, str):
-            code, err = 1, err + code
-        return SimpleNamespace(code=code, out=out, err=err)
-
-    return run
 
 
 @pytest.fixture

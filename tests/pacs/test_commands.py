@@ -7,32 +7,17 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import tomli_w
 from clinic import Orthanc, answers, judge, listening, settings, start_listener, storescu, uid, wait_for, write_study
 from pydicom import dcmread
 
-from anogan import cli
 
-
-@pytest.fixture
-def anogan(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no table fold its cells."""
     monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> SimpleNamespace:
-        code: object = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        out, err = capfd.readouterr()
-        if isinstance(code, str):
-            code, err = 1, err + code
-        return SimpleNamespace(code=code, out=out, err=err)
-
-    return run
 
 
 @pytest.fixture

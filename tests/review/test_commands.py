@@ -5,31 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from desks import new
 
-from anogan import cli
 from anogan.review import Query, cases_of, open_desk
 
 
-@pytest.fixture
-def anogan(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no table fold its cells."""
     monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> SimpleNamespace:
-        code: object = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        out, err = capsys.readouterr()
-        if isinstance(code, str):
-            code, err = 1, err + code
-        return SimpleNamespace(code=code, out=out, err=err)
-
-    return run
 
 
 @pytest.fixture
