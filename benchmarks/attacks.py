@@ -38,7 +38,7 @@ from warps import (
     warp,
 )
 
-STUDIO, WEB = "studio", "web"
+STUDIO, OTHER_STUDIO, WEB = "studio", "other studio", "web"
 TEST_PEOPLE, CALIBRATION_PEOPLE = 30, 21  # of 102; the others train, with the 40 of another studio
 TEST_WEB, CALIBRATION_WEB = 150, 100  # of 700
 PER_PERSON = 2  # attacks of each species on each test person, with two other test people,
@@ -319,7 +319,7 @@ def write(folder: Path, seed: int) -> None:
         rng = random(seed, path.stem)
         split = split_of[person] if own else "train"
         subject = person if own else f"canada {person}"
-        add(path.stem, split, subject, STUDIO, finish(genuine(read(path), rng), rng))
+        add(path.stem, split, subject, STUDIO if own else OTHER_STUDIO, finish(genuine(read(path), rng), rng))
 
     testers = sorted(person for person, split in split_of.items() if split == "test")
     portraits = [read_portrait(person) for person in testers]
