@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-PEOPLE = [f"{number:03d}" for number in range(1, 11)]
+PEOPLE = [f"{number:03d}" for number in range(1, 14)]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def faces(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         lines = ["\t".join(f"{v:.1f}" for v in point) for point in points / bench.attacks.LANDMARK_SCALE]
         (studio / "landmarks" / f"{person}_03.tem").write_text("\n".join(["189", *lines, "43", "0"]), encoding="utf-8")
     write(studio / "genuine" / "canada_003f.jpg", 128)
-    for k in range(30):
+    for k in range(45):
         write(web / "genuine" / f"{k:05d}.jpg", 64)
     for k in range(3):
         write(web / "stylegan" / f"AB{k}.jpg", 64)
