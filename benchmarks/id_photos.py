@@ -1,6 +1,6 @@
 """ID photos: every species of attack against the product, its second scale and the floors, on the same images.
 
-    python benchmarks/id_photos.py                       # the floors, seeds 0 to 2; each seed's images are made first
+    python benchmarks/id_photos.py                       # floors and noise reference, seeds 0 to 2; makes the images
     python benchmarks/id_photos.py --train               # the product too: 15 minutes of training a seed, resumable
     python benchmarks/id_photos.py --table               # the table of what was measured, results/id_photos.md
 
