@@ -26,6 +26,7 @@ def test_settings_survive_a_round_trip_through_toml(name: str, tmp_path: Path) -
     path = tmp_path / "profile.toml"
     path.write_text(config.to_toml(), encoding="utf-8")
     assert load_config(path) == config
+    assert load_config(path).to_toml() == config.to_toml()  # a resumed training compares the texts
 
 
 def test_overrides_are_read_as_toml_values() -> None:

@@ -90,11 +90,11 @@ TABLE: dict[str, tuple[int, tuple[int, ...], str] | str] = {
     "gdcm-US-ALOKA-16": (1, (480, 640, 3), US),
     "gdcm-US-ALOKA-16_big": (1, (480, 640, 3), US),
     "liver": (3, (512, 512), SEG),
-    "liver_deflate": "frame 1 of 3 cannot be decoded (1.2.840.10008.1.2.8.1)",  # deflated frames: unknown to pydicom 3
+    "liver_deflate": "frame 1 of 3 cannot be decoded (",  # deflated frames: unknown to pydicom 3
     "liver_expb": (3, (512, 512), SEG),
     "liver_j2k": (3, (512, 512), SEG),
     "liver_nonbyte_aligned": (3, (510, 510), SEG),
-    "liver_nonbyte_aligned_deflate": "frame 1 of 3 cannot be decoded (1.2.840.10008.1.2.8.1)",
+    "liver_nonbyte_aligned_deflate": "frame 1 of 3 cannot be decoded (",
     "liver_nonbyte_aligned_j2k": (3, (510, 510), SEG),
     "liver_nonbyte_aligned_rle": "frame 1 of 3 cannot be decoded (RLE Lossless)",  # so are single bits in RLE
     "liver_rle": "frame 1 of 3 cannot be decoded (RLE Lossless)",
