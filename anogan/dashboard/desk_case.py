@@ -74,7 +74,7 @@ def show(desk: Desk, opened: Opened) -> None:
     notice = st.session_state.pop("desk_notice", "")
     if notice and notice != opened.refusal:
         widgets.problem(notice)
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([5, 2], gap="large")
     with left:
         pictures(opened)
     with right:
@@ -92,7 +92,7 @@ def show(desk: Desk, opened: Opened) -> None:
             review.export_buttons(desk, Query(search=case.key, order="age"), f"case-{case.id}", only=case.id)
     if opened.judged is not None:
         entry, summary = opened.judged
-        case_view.show(entry, opened.maps, summary)
+        case_view.evidence(entry, opened.maps, summary)
 
 
 def header(case: Case) -> None:
@@ -101,14 +101,16 @@ def header(case: Case) -> None:
         st.title(plain(case.title), anchor=False, width="content")
         review.state_badge(case)
         review.judgment_badge(case)
-    facts = [f"Case {case.id}", case.kind, case.subject, f"came {review.moment(case.added)}", case.detector]
+    name, _, hash = case.detector.rpartition(" ")
+    detector = f"{name} {hash[:12]}".strip()
+    facts = [f"Case {case.id}", case.kind, case.subject, f"came {review.moment(case.added)}", detector]
     st.caption(plain(" · ".join(filter(None, facts))))
     if case.signed is not None:
         st.caption(plain(f"Signed by {case.signed_by}, {review.moment(case.signed)}."))
 
 
 def pictures(opened: Opened) -> None:
-    """Show the image, and in words what the detector says; its map stands below, with its scale."""
+    """Show what the detector says in words, the image, and its map once it may be seen."""
     case = opened.case
     if case.status != "scored":
         st.markdown(plain(case_view.judgment({"status": case.status, "reason": case.reason}, {})))
@@ -121,7 +123,10 @@ def pictures(opened: Opened) -> None:
         st.caption("The heat map is not shown: the folder of results is not here, or was made anew since.")
     if opened.no_picture:
         st.info(plain(opened.no_picture), icon=":material/image_not_supported:")
-    elif opened.judged is None:
+    elif opened.judged is not None:
+        entry, summary = opened.judged
+        case_view.pictures(entry, opened.maps, case_view.map_range(summary))
+    else:
         sharp = "pixels" if max(opened.maps["image"].shape[:2]) <= 256 else "smooth"
         with st.container(key=f"pictures-{sharp}"), st.container(key=f"{sharp}-pictures"):
             widgets.picture(opened.maps["image"], "The image as it was read")
@@ -243,7 +248,9 @@ def _pictures(
     try:
         if (judged := _judged(case)) is not None:
             folder = Path(case.folder)
-            return read_case(folder.parent.parent, folder.name), judged, ""
+            maps = read_case(folder.parent.parent, folder.name)
+            maps.pop("mask", None)
+            return maps, judged, ""
         return {"image": desk.image(case.id)}, None, ""
     except ValueError as error:
         return {}, None, str(error)
@@ -260,7 +267,9 @@ def _judged(case: Case) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
     except ValueError:
         return None
     entries = dict(zip(keys, found["cases"], strict=True))
-    return (entries[case.key], found["detector"]) if case.key in entries else None
+    if case.key not in entries:
+        return None
+    return entries[case.key] | {"label": None}, found["detector"]  # who decides is not told the answer
 
 
 def _reload(notice: str = "") -> None:

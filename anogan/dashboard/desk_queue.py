@@ -26,7 +26,7 @@ def page() -> None:
         counts = desk.counts(within)
         actions(desk, query)
         if counts:
-            st.markdown(" · ".join(f"**{count}** {state}" for state, count in counts.items()))
+            st.markdown(" · ".join(f"**{counts[state]}** {state}" for state in STATES if state in counts))
         places = _places(query)
         found = desk.page(query, places[-1], PAGE_LENGTH)
     except ValueError as error:

@@ -235,6 +235,17 @@ def test_on_a_blind_desk_score_and_map_come_after_the_first_decision(filled: Des
     assert [decision.blind for decision in filled.decisions(id)] == [True, False]
 
 
+def test_the_answer_that_a_data_set_holds_is_not_shown_to_who_decides(filled: Desk, run: Path) -> None:
+    cases = read_results(run / "results")["cases"]
+    labels = {str(case["label"]) for case in cases if case["status"] == "scored"}
+    assert labels == {"healthy", "abnormal"}
+    app = take()
+    shown = {str(value) for table in app.table for value in table.value.to_numpy().ravel()}
+    assert "p-value" in shown
+    assert not labels & shown
+    assert not app.toggle, "no mask can be outlined"
+
+
 def test_earlier_cases_of_the_subject_are_listed_and_their_p_values_wait_for_the_blind_decision(desk: Desk) -> None:
     desk.add_many([new(1, "subject-7", 0.123), new(2, "subject-7"), new(3, "subject-8")])
     first = desk.lease(1)
