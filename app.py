@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from anogan.dashboard import case, evaluation, style, training, upload, widgets, worklist
+from anogan.dashboard import case, desk, desk_case, desk_queue, evaluation, style, training, upload, widgets, worklist
 
 st.set_page_config(page_title="anogan", page_icon=style.ICON, layout="wide")
 pages = {
@@ -14,6 +14,13 @@ pages = {
     "evaluation": st.Page(evaluation.page, title="Evaluation", icon=":material/monitoring:", url_path="evaluation"),
     "training": st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training"),
 }
+if desk.database():
+    pages |= {
+        "desk": st.Page(desk_queue.page, title="Desk", icon=":material/inbox:", url_path="desk"),
+        "desk case": st.Page(
+            desk_case.page, title="Case of the desk", icon=":material/fact_check:", url_path="desk-case"
+        ),
+    }
 page = st.navigation(list(pages.values()), position="top")
 widgets.frame(pages)
 page.run()

@@ -130,8 +130,8 @@ def free_port(wanted: int) -> int:
     raise ValueError(f"port {wanted}: it and the ports after it are taken; name another with --port")
 
 
-def serve(run: Path, port: int) -> int:
-    """Serve the dashboard of a run until it is stopped, and return the exit code."""
+def serve(run: Path, port: int, desk: str = "") -> int:
+    """Serve the dashboard of a run, and of a review desk if one is named, until it is stopped; return the exit code."""
     port = free_port(port)
     address = f"http://127.0.0.1:{port}"
     options = [
@@ -142,7 +142,9 @@ def serve(run: Path, port: int) -> int:
     ]
     command = [sys.executable, "-m", "streamlit", "run", str(router()), *options, "--", "--run", str(run.resolve())]
     # Streamlit looks for .streamlit/config.toml (theme, limits, no statistics) where it is started.
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=router().parent)
+    # The desk goes by the environment: its URL may hold a password, and everybody can list a process's arguments.
+    environment = os.environ | ({"ANOGAN_DESK": desk} if desk else {})
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=router().parent, env=environment)
     # A dashboard that outlives the command that opened it would keep the port.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

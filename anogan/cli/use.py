@@ -270,8 +270,23 @@ def evaluate(
 def dashboard(
     run: Run,
     port: Annotated[int, typer.Option(help="Port on this machine; the next free one if it is taken.")] = 8501,
+    desk: Annotated[
+        str,
+        typer.Option(
+            metavar="DATABASE",
+            envvar="ANOGAN_DESK",
+            help="Show this review desk, too: an SQLite file, or postgresql://USER@HOST/NAME.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Open the work list, the heat maps and the evaluation in a browser."""
+    """Open the work list, the heat maps, the evaluation and a review desk in a browser."""
     if not (run / "profile.toml").is_file():  # a training that still runs can be watched
         raise ValueError(f"{run}: not a run folder; make one with `anogan train`")
-    raise SystemExit(serve(run, port))
+    if desk:
+        from anogan.review import open_desk
+        from anogan.review.database import absolute
+
+        open_desk(desk).close()
+        desk = absolute(desk)
+    raise SystemExit(serve(run, port, desk))

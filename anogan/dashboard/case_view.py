@@ -37,14 +37,24 @@ def show(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mappi
     summary
         The detector's summary; its `map_range` is the one color scale of all cases.
     """
+    pictures(case, maps, map_range(summary))
+    evidence(case, maps, summary)
+
+
+def map_range(summary: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the ends of the one color scale of a detector."""
     low, high = (float(limit) for limit in summary["map_range"])
-    pictures(case, maps, (low, high))
+    return low, high
+
+
+def evidence(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mapping[str, Any]) -> None:
+    """Show what stands below the pictures: the place among healthy scores, the numbers, the component maps."""
     left, right = st.columns([3, 2], gap="large")
     with left:
         distribution(case, summary)
     with right:
         numbers(case, summary)
-    components(case, maps, (low, high))
+    components(case, maps, map_range(summary))
 
 
 def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:

@@ -41,6 +41,12 @@ def parse(url: str | os.PathLike[str]) -> URL:
     return parsed.set(drivername="postgresql+psycopg") if kind == "postgresql" else parsed
 
 
+def absolute(url: str | os.PathLike[str]) -> str:
+    """Return the URL in a form that also holds in another working folder."""
+    parsed = parse(url)
+    return str(Path(parsed.database or "").resolve()) if parsed.get_backend_name() == "sqlite" else os.fspath(url)
+
+
 def name(url: URL) -> str:
     """Return how messages name the database: without its password."""
     return url.database or "sqlite" if url.get_backend_name() == "sqlite" else url.set(password=None).render_as_string()

@@ -36,11 +36,12 @@ def export(desk: Desk, path: Path, query: Query | None = None) -> int:
     if path.suffix not in (".csv", ".json"):
         raise ValueError(f"{path}: expected a name that ends in .csv or .json")
     records = list(desk.records(query))
-    write_bytes(path, (_table(records) if path.suffix == ".csv" else _document(records)).encode())
+    write_bytes(path, (table(records) if path.suffix == ".csv" else document(records)).encode())
     return len(records)
 
 
-def _document(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
+def document(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
+    """Return records as JSON: one object for each case."""
     cases = []
     for case, decisions in records:
         values = asdict(case)
@@ -49,7 +50,8 @@ def _document(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
     return json.dumps({"format": 1, "cases": cases}, indent=1, default=_iso, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _table(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
+def table(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
+    """Return records as CSV: one row for each decision, and one for each case without."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_CASE, *(f"decision_{name}" for name in _DECISION)])

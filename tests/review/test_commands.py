@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 from desks import new
 
+<<<<<<< HEAD
+=======
+from anogan import cli
+from anogan.cli import use
+>>>>>>> desk-pages
 from anogan.review import Query, cases_of, open_desk
 
 
@@ -95,3 +100,17 @@ def test_inspect_puts_cases_on_the_desk(anogan, tiny_run: Path, tiny_folder: Pat
     said = anogan("inspect", tiny_run, *images, "--out", tmp_path / "other", "--desk", "nowhere/desk.db")
     assert said.err == "anogan: nowhere/desk.db: there is no such folder; make it first"
     assert not (tmp_path / "other").exists()
+
+
+def test_the_dashboard_is_told_of_the_desk_wherever_its_server_starts(
+    anogan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[tuple[Path, int, str]] = []
+    monkeypatch.setattr(use, "serve", lambda *given: served.append(given))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "profile.toml").write_text("")
+    anogan("dashboard", "run", "--desk", "desk.db")
+    assert served == [(Path("run"), 8501, str(tmp_path / "desk.db"))]
+    assert "nowhere/desk.db: there is no such folder" in anogan("dashboard", "run", "--desk", "nowhere/desk.db").err
+    assert len(served) == 1

@@ -98,3 +98,11 @@ def test_tables_of_others_stay(tmp_path: Path) -> None:
     open_desk(path).close()
     names: Any = sqlite3.connect(path).execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert {"alembic_version", "screening", "review_case"} <= {name for (name,) in names}
+
+
+def test_a_file_is_named_so_that_another_working_folder_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place.absolute("desk.db") == place.absolute("sqlite:///desk.db") == str(tmp_path / "desk.db")
+    assert place.absolute("postgresql://ana@host/desk") == "postgresql://ana@host/desk"

@@ -1,0 +1,113 @@
+"""The review desk behind its pages: which one, on whose behalf, and what both pages say of a case."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import os
+
+import streamlit as st
+
+from anogan.dashboard import widgets
+from anogan.review import LOCAL, Case, Desk, Query, open_desk
+from anogan.review.export import document, table
+
+WAITING = ("open", "second reading", "arbitration")
+"""States in which a case waits for a reader."""
+
+
+def database() -> str:
+    """Return the file or URL of the desk that the dashboard was started with; "" for none."""
+    return os.environ.get("ANOGAN_DESK", "")
+
+
+def require_desk() -> Desk:
+    """Return the desk on behalf of who is named in the field, or say what is wrong and end the page."""
+    if not database():
+        start = "anogan dashboard runs/NAME --desk DATABASE"
+        widgets.empty("No review desk", "Start the dashboard with the desk's database:", start)
+        st.stop()
+    try:
+        desk = _connected(database()).sign_in(_name())
+        desk.reader.need("see")
+    except ValueError as error:
+        widgets.problem(error)
+        st.stop()
+    return desk
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _connected(url: str) -> Desk:
+    """Open the database once for all users: it holds connections, nobody's data."""
+    return open_desk(url)
+
+
+def _name() -> str:
+    """Ask who reads. The server listens on this machine alone, so it is a statement, as `--as` is, not a sign-in."""
+    given = st.text_input(
+        "Reader",
+        LOCAL,
+        key="desk_reader",
+        persist_state="session",
+        width=220,
+        max_chars=100,
+        help="Your name as the desk's list of members has it. A desk without members is that of one person, local.",
+    )
+    return (given or "").strip() or LOCAL
+
+
+def may_see_judgments(desk: Desk) -> bool:
+    """Tell whether this reader may list cases by what the detector says of them."""
+    return not (desk.policy.blind_first and desk.reader.may("read"))
+
+
+def open_case(id: int) -> None:
+    """Go to a case, and read it anew."""
+    st.session_state.pop("desk_case", None)
+    widgets.open_page("desk case", case=str(id))
+
+
+def judgment_badge(case: Case) -> None:
+    """Show what the detector decided, or that it is withheld."""
+    if case.blind and case.status == "scored":
+        st.badge("Withheld", icon=":material/lock:", color="gray", help="Decide once before you see it.")
+    else:
+        widgets.verdict_badge({"status": case.status, "flagged": case.flagged, "p_value": case.p_value})
+
+
+def state_badge(case: Case) -> None:
+    """Show how far a case is."""
+    color = "blue" if case.state in WAITING else "green"
+    words = case.state if case.verdict is None else f"{case.state}: {case.verdict}"
+    st.badge(words[:1].upper() + words[1:], color=color)  # type: ignore[arg-type]
+
+
+def moment(when: datetime.datetime) -> str:
+    """Write a time for people, in UTC as the log has it.
+
+    >>> moment(datetime.datetime(2026, 1, 5, 9, 30, tzinfo=datetime.UTC))
+    '2026-01-05 09:30 UTC'
+    """
+    return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def export_buttons(desk: Desk, query: Query, name: str, only: int | None = None) -> None:
+    """Offer the cases of a query, or one of them, as files; they are read, and the log written, at the click."""
+    if not desk.reader.may("export"):
+        return
+    for kind, mime in (("csv", "text/csv"), ("json", "application/json")):
+        st.download_button(
+            f"Export {kind.upper()}",
+            functools.partial(exported, desk, query, kind, only),
+            f"{name}.{kind}",
+            mime,
+            key=f"export-{kind}",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+
+
+def exported(desk: Desk, query: Query, kind: str, only: int | None = None) -> str:
+    """Return the cases of a query, or one of them, with their decisions as CSV or JSON."""
+    records = [record for record in desk.records(query) if only is None or record[0].id == only]
+    return table(records) if kind == "csv" else document(records)

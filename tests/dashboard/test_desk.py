@@ -1,0 +1,348 @@
+"""The pages of the review desk as readers meet them: queue, blind decision, two readers, sign-off, export."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from anogan.dashboard import desk as review
+from anogan.dashboard import desk_queue
+from anogan.io.results import read_results
+from anogan.review import Desk, NewCase, Policy, Query, cases_of, open_desk
+
+APP = Path(__file__).parents[2] / "app.py"
+
+
+@pytest.fixture
+def desk(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return an empty desk that the dashboard is told to show."""
+    path = str(tmp_path / "desk.db")
+    monkeypatch.setenv("ANOGAN_DESK", path)
+    opened = open_desk(path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def filled(desk: Desk, run: Path) -> Desk:
+    """Return the desk with the scored cases of the run."""
+    desk.add_many([case for case in cases_of(run / "results") if case.status == "scored"])
+    return desk
+
+
+def new(number: int, subject: str = "", p_value: float = 0.5) -> NewCase:
+    """Return a made-up case without pictures."""
+    return NewCase(
+        key=f"key-{number}",
+        kind="image",
+        subject=subject,
+        title=f"image {number}",
+        detector="brain 01",
+        status="scored",
+        reason="",
+        score=1 - p_value,
+        p_value=p_value,
+        flagged=p_value <= 0.05,
+        folder="",
+    )
+
+
+def pages() -> None:
+    import streamlit as st
+
+    from anogan.dashboard import desk_case, desk_queue, widgets
+
+    both = {
+        "desk": st.Page(desk_queue.page, title="Desk", url_path="desk", default=True),
+        "desk case": st.Page(desk_case.page, title="Case of the desk", url_path="desk-case"),
+    }
+    page = st.navigation(list(both.values()))
+    widgets.frame(both)
+    page.run()
+
+
+def start(reader: str = "local") -> AppTest:
+    app = AppTest.from_function(pages, default_timeout=30).run()
+    assert not app.exception
+    if reader != "local":
+        step(app.text_input(key="desk_reader").set_value(reader))
+    return app
+
+
+def step(element) -> AppTest:
+    app: AppTest = element.run()
+    assert not app.exception
+    return app
+
+
+def take(reader: str = "local") -> AppTest:
+    return step(start(reader).button(key="take").click())
+
+
+def choose(app: AppTest, verdict: str, reason: str) -> AppTest:
+    """Choose a verdict and a reason, and record nothing."""
+    step(next(one for one in app.segmented_control if one.label == "Verdict").set_value(verdict))
+    return step(next(one for one in app.selectbox if one.label == "Reason").set_value(reason))
+
+
+def decide(app: AppTest, verdict: str = "dismiss", reason: str = "artifact") -> AppTest:
+    return step(choose(app, verdict, reason).button(key="record").click())
+
+
+def words(app: AppTest) -> str:
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.warning, app.error, app.info)
+    return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\\", "")
+
+
+def alts(app: AppTest) -> list[str]:
+    return [picture.alt for image in app.image for picture in image.proto.imgs]
+
+
+def titles(app: AppTest) -> list[str]:
+    return [one.value.splitlines()[0].strip("* ").replace("\\", "") for one in app.markdown if "  \n" in one.value]
+
+
+def keys(app: AppTest) -> set[str]:
+    return {button.key for button in app.button}
+
+
+def team(desk: Desk) -> Desk:
+    desk.set_role("ida", "admin")
+    admin = desk.sign_in("ida")
+    for user in ("ana", "ben"):
+        admin.set_role(user, "reader")
+    admin.set_role("uwe", "auditor")
+    return admin
+
+
+def test_an_empty_desk_says_what_brings_cases(desk: Desk) -> None:
+    app = start()
+    assert app.subheader[0].value == "No case waits"
+    assert app.code[0].value == "anogan inspect runs/NAME IMAGES... --desk DATABASE"
+    assert words(app).count("Decision support, not a diagnosis.") == 1
+    step(app.button(key="take").click())
+    assert app.info[0].value == "No case under these filters waits for you."
+
+
+def test_the_router_shows_the_desk_only_where_one_is_named(filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {"desk", "desk case"} <= set(AppTest.from_file(APP, default_timeout=30).run().session_state["pages"])
+    monkeypatch.delenv("ANOGAN_DESK")
+    assert "desk" not in AppTest.from_file(APP, default_timeout=30).run().session_state["pages"]
+    assert start().subheader[0].value == "No review desk"
+
+
+def test_a_desk_that_cannot_be_opened_is_one_sentence(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANOGAN_DESK", "mysql://somebody:secret@host/desk")
+    app = start()
+    assert "a desk needs SQLite (a path) or postgresql://..., not mysql" in words(app)
+    assert "secret" not in words(app)
+
+
+def test_the_queue_is_ordered_filtered_and_counted_by_state(desk: Desk) -> None:
+    desk.add_many([new(1, p_value=0.9), new(2, p_value=0.01), new(3, p_value=0.5)])
+    app = start()
+    assert titles(app) == ["image 2", "image 3", "image 1"]
+    assert "**3** open" in words(app)
+    step(app.selectbox(key="desk_order").set_value("age"))
+    assert titles(app) == ["image 1", "image 2", "image 3"]
+    step(app.selectbox(key="desk_flagged").set_value("Flagged"))
+    assert titles(app) == ["image 2"]
+    step(app.selectbox(key="desk_kind").set_value("series"))
+    assert app.info[0].value == "No case under these filters waits."
+
+
+def test_pages_follow_each_other_without_a_gap_while_cases_go(desk: Desk) -> None:
+    length = desk_queue.PAGE_LENGTH
+    desk.add_many([new(number, p_value=number / 100) for number in range(length + 3)])
+    app = start()
+    first = titles(app)
+    assert len(first) == length
+    assert app.button(key="desk-back").disabled
+    case = desk.take()  # the first goes, and an offset would now skip one
+    assert case is not None
+    desk.decide(case.id, case.version, "dismiss", "artifact")
+    step(app.button(key="desk-on").click())
+    assert titles(app) == [f"image {length + number}" for number in range(3)]
+    assert app.button(key="desk-on").disabled
+    step(app.button(key="desk-back").click())
+    assert titles(app) == [*first[1:], f"image {length}"]
+    step(app.button(key="desk-on").click())
+    step(app.selectbox(key="desk_order").set_value("age"))
+    assert "Page 1" in words(app), "another order begins anew"
+
+
+def test_a_decided_case_leaves_the_queue_and_can_be_signed(filled: Desk) -> None:
+    app = start()
+    first = titles(app)[0]
+    step(app.button(key="open-0").click())
+    assert app.title[0].value.replace("\\", "") == first
+    id = int(app.query_params["case"])
+    assert filled.case(id).reader == "local"
+    decide(app, "confirm", "abnormal finding")
+    assert "Confirm" in words(app)
+    step(app.button(key="sign").click())
+    assert filled.case(id).signed_by == "local"
+    assert not {"sign", "reopen", "record"} & keys(app)
+    step(app.button(key="back").click())
+    assert first not in titles(app)
+    assert "**1** signed" in words(app)
+
+
+def test_nothing_is_chosen_beforehand(filled: Desk) -> None:
+    app = take()
+    verdict = next(one for one in app.segmented_control if one.label == "Verdict")
+    assert verdict.value is None
+    assert "record" not in keys(app)
+    step(verdict.set_value("dismiss"))
+    assert next(one for one in app.selectbox if one.label == "Reason").value is None
+    assert app.button(key="record").disabled
+    decide(app, "dismiss", "other")
+    assert "text: is empty; say in words what the other reason is" in app.error[0].value.replace("\\", "")
+    assert filled.counts(Query(state="decided")) == {}
+
+
+def test_on_a_blind_desk_score_and_map_come_after_the_first_decision(filled: Desk, run: Path) -> None:
+    filled.set_policy(Policy(blind_first=True))
+    app = start()
+    assert "desk_flagged" not in {box.key for box in app.selectbox}
+    assert "Withheld" in words(app)
+    step(app.button(key="take").click())
+    id = int(app.query_params["case"])
+    title = app.title[0].value.replace("\\", "")
+    case = next(case for case in read_results(run / "results")["cases"] if Path(case["file"]).name == title)
+    assert alts(app) == ["The image as it was read"]
+    assert "Score and heat map come after your first decision." in words(app)
+    assert "The score" not in words(app)
+    assert "p =" not in words(app)
+    assert f"{case['score']:.2f}" not in words(app)
+
+    decide(app)
+    assert any(alt.startswith("Heat map over the image") for alt in alts(app))
+    assert f"The score {case['score']:.2f}" in words(app)
+    assert "before the score was shown" in words(app)
+    assert next(one for one in app.segmented_control if one.label == "Verdict").value is None
+    assert filled.case(id).state == "open"
+
+    decide(app, "confirm", "abnormal finding")
+    assert filled.case(id).state == "decided"
+    assert [decision.blind for decision in filled.decisions(id)] == [True, False]
+
+
+def test_the_answer_that_a_data_set_holds_is_not_shown_to_who_decides(filled: Desk, run: Path) -> None:
+    cases = read_results(run / "results")["cases"]
+    labels = {str(case["label"]) for case in cases if case["status"] == "scored"}
+    assert labels == {"healthy", "abnormal"}
+    app = take()
+    shown = {str(value) for table in app.table for value in table.value.to_numpy().ravel()}
+    assert "p-value" in shown
+    assert not labels & shown
+    assert not app.toggle, "no mask can be outlined"
+
+
+def test_earlier_cases_of_the_subject_are_listed_and_their_p_values_wait_for_the_blind_decision(desk: Desk) -> None:
+    desk.add_many([new(1, "subject-7", 0.123), new(2, "subject-7"), new(3, "subject-8")])
+    first = desk.lease(1)
+    desk.decide(1, first.version, "dismiss", "artifact")
+    desk.set_policy(Policy(blind_first=True))
+    app = take()
+    assert app.query_params["case"] == "2"
+    assert "image 1 · decided: dismiss" in words(app)
+    assert "0.123" not in words(app)
+    decide(app)
+    assert "p = 0.123" in words(app)
+    assert "image 3" not in words(app)
+
+
+def test_who_comes_second_is_told_who_reads_the_case(filled: Desk) -> None:
+    team(filled)
+    app, other = take("ana"), start("ben")
+    assert "read by ana" in words(other)
+    step(other.button(key="open-0").click())
+    assert "is being read by ana until" in other.warning[0].value.replace("\\", "")
+    assert not other.segmented_control
+    step(app.button(key="back").click())
+    assert "read by ana" not in words(app), "the way back gives the case back"
+
+
+def test_a_decision_that_comes_too_late_is_a_sentence_and_the_case_is_shown_as_it_is(filled: Desk) -> None:
+    admin = team(filled)
+    admin.set_policy(Policy(lease=1))
+    app = choose(take("ana"), "confirm", "abnormal finding")
+    id = int(app.query_params["case"])
+    ben = open_desk(review.database(), "ben", clock=lambda: time.time() + 60)  # ana's lease has run out
+    held = ben.lease(id)
+    ben.decide(id, held.version, "dismiss", "artifact")
+    ben.close()
+    step(app.button(key="record").click())
+    assert app.error[0].value.replace("\\", "").startswith(f"case {id}: has changed since it was opened (version 2")
+    assert "Decided: dismiss" in words(app)
+    assert not app.segmented_control
+    assert "sign" not in keys(app), "who has not read it does not sign it"
+    assert [decision.reader for decision in admin.decisions(id)] == ["ben"]
+
+
+def test_roles_decide_what_is_offered_and_a_stranger_is_refused(filled: Desk) -> None:
+    team(filled)
+    assert "this desk has members, so you must sign in to see cases" in words(start())
+    assert "eve: is no member of this desk" in words(start("eve"))
+    app = start("uwe")
+    assert "take" not in keys(app)
+    step(app.button(key="open-0").click())
+    assert not app.segmented_control
+    assert filled.sign_in("uwe").case(int(app.query_params["case"])).reader == ""
+
+
+def test_what_was_not_scored_is_decided_by_eye_and_never_called_normal(desk: Desk, run: Path) -> None:
+    desk.add_many([case for case in cases_of(run / "results") if case.status == "not scored"])
+    app = take()
+    assert "was not scored, so nothing is known about it" in words(app)
+    assert "the PNG ends too early" in words(app)
+    assert "has no pictures" in words(app)
+    assert "normal" not in words(app).lower()
+    decide(app, "unsure", "poor quality")
+    assert desk.case(1).state == "arbitration"
+
+
+@pytest.mark.parametrize("case", ["99", "../..", "-1", "²"])
+def test_a_case_that_is_not_there_is_a_sentence(filled: Desk, case: str) -> None:
+    app = step(start().button(key="take").click())
+    app.query_params["case"] = case
+    step(app)
+    assert "case 99: there is none" in words(app) or app.subheader[0].value == "No case open"
+
+
+def test_clicks_on_a_case_do_not_fill_the_log(filled: Desk) -> None:
+    app = take()
+    before = len(filled.log(size=1000))
+    choose(app, "dismiss", "artifact")
+    step(app.slider(key="opacity").set_value(20))
+    assert len(filled.log(size=1000)) == before
+
+
+def test_results_made_anew_show_no_map_that_belongs_to_another_detector(filled: Desk, run: Path) -> None:
+    path = run / "results" / "results.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["detector"]["hash"] = "f" * 64
+    path.write_text(json.dumps(document), encoding="utf-8")
+    app = take()
+    assert alts(app) == ["The image as it was read"]
+    assert "or was made anew since" in words(app)
+
+
+def test_the_export_holds_what_the_page_shows(desk: Desk) -> None:
+    desk.add_many([new(1), new(10)])
+    held = desk.lease(1)
+    desk.decide(1, held.version, "dismiss", "other", "a hair")
+    query = Query(search="key-1", order="age")
+    (row,) = csv.DictReader(io.StringIO(review.exported(desk, query, "csv", only=1)))
+    assert (row["key"], row["verdict"], row["decision_text"]) == ("key-1", "dismiss", "a hair")
+    assert [case["key"] for case in json.loads(review.exported(desk, query, "json"))["cases"]] == ["key-1", "key-10"]
+    app = start()
+    assert [button.label for button in app.download_button] == ["Export CSV", "Export JSON"]
