@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 from desks import new
 
-<<<<<<< HEAD
-=======
-from anogan import cli
 from anogan.cli import use
->>>>>>> desk-pages
 from anogan.review import Query, cases_of, open_desk
 
 
