@@ -8,13 +8,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from sqlalchemy import create_engine, delete, event, func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
+from anogan.io.sqlite import make_engine
 from anogan.linkage.prints import KINDS, METHOD, Code, Prints, distances, make_prints
 from anogan.linkage.thresholds import Thresholds
 from anogan.scan import Scan
@@ -76,10 +77,7 @@ class Linkage:
 
     def __init__(self, url: str, thresholds: Thresholds) -> None:
         self.thresholds = thresholds
-        self._engine = create_engine(url)
-        event.listen(self._engine, "connect", _configure)
-        # A write lock from the start: no transaction reads what another is about to change.
-        event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        self._engine = make_engine(url, write=True)
         self._session = sessionmaker(self._engine)
         self._lock = threading.Lock()
         self._forget_index()
@@ -273,9 +271,3 @@ def _grown(known: np.ndarray, blobs: Sequence[bytes], half: int) -> np.ndarray:
     rows = np.frombuffer(b"".join(blob or bytes(size) for blob in blobs), np.uint64).reshape(len(blobs), 2, size // 16)
     before = known if known.shape[1] else np.zeros((len(known), size // 16), np.uint64)
     return np.concatenate([before, rows[:, half]])
-
-
-def _configure(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # or sqlite3 begins transactions of its own
-    for pragma in ("journal_mode = WAL", "busy_timeout = 60000", "secure_delete = ON"):
-        connection.execute(f"PRAGMA {pragma}")

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ForeignKey, create_engine, delete, event, func, select, update
+from sqlalchemy import ForeignKey, delete, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
+from anogan.io.sqlite import make_engine
 from anogan.pacs.header import Header
 
 STATES = ("receiving", "complete", "judging", "judged", "sending", "sent", "failed")
@@ -105,10 +106,7 @@ class Queue:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path, self.clock = path, clock
-        engine = create_engine(f"sqlite:///{path}")
-        event.listen(engine, "connect", _configure)
-        # A write lock from the start: no transaction reads what another is about to change.
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        engine = make_engine(f"sqlite:///{path}", write=True)
         self._engine, self._session = engine, sessionmaker(engine)
         try:
             _Table.metadata.create_all(engine)
@@ -349,18 +347,6 @@ class Queue:
             session.execute(delete(Study).where(Study.uid.in_(studies)))
         with contextlib.closing(self._engine.raw_connection()) as connection:  # outside a transaction
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _configure(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # or sqlite3 begins transactions of its own
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",  # what was acknowledged outlives a power cut
-        "busy_timeout = 60000",
-        "foreign_keys = ON",
-        "secure_delete = ON",  # what is erased leaves no trace in free pages
-    ):
-        connection.execute(f"PRAGMA {pragma}")
 
 
 def _count(result: Any) -> int:

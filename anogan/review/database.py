@@ -6,15 +6,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from anogan.io.sqlite import make_engine
 from anogan.review.tables import Table
 
 MIGRATION_LOCK = 0x616E6F01  # advisory locks of PostgreSQL: one migrates at a time,
@@ -73,10 +73,7 @@ def connect(url: str | os.PathLike[str], make: bool = True) -> Engine:
         if not make:
             raise ValueError(f"{path}: there is no such file")
         os.close(os.open(path, os.O_CREAT, 0o600))  # it is about people
-    engine = create_engine(parsed)
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    return engine
+    return make_engine(parsed)
 
 
 def migrate(engine: Engine) -> None:
@@ -160,20 +157,3 @@ def _version(connection: Connection) -> str | None:
 def _why(error: SQLAlchemyError) -> str:
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-def _configure(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # or sqlite3 begins transactions of its own
-    for pragma in (
-        "busy_timeout = 60000",
-        "journal_mode = WAL",
-        "synchronous = FULL",  # what was acknowledged outlives a power cut
-        "foreign_keys = ON",
-        "secure_delete = ON",  # what is erased leaves no trace in free pages
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get("write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,41 @@
+"""SQLite files that threads and processes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+
+def make_engine(url: str | URL, write: bool = False) -> Engine:
+    """Return an engine whose connections write ahead (WAL), wait for each other, and leave no trace of what is erased.
+
+    Parameters
+    ----------
+    url
+        sqlite://...
+    write
+        Whether every transaction begins with the write lock, so that nothing that it has read changes before it writes.
+        Otherwise only those do whose connection has the execution option `write`.
+    """
+    engine = create_engine(url, execution_options={"write": write})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # or sqlite3 begins transactions of its own
+    for pragma in (
+        "busy_timeout = 60000",
+        "journal_mode = WAL",
+        "synchronous = FULL",  # what was acknowledged outlives a power cut
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what is erased leaves no trace in free pages
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
