@@ -16,13 +16,13 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     """A frozen table of settings; an unknown key is an error, not a silent default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class InputConfig(_Section):
+class InputConfig(Section):
     """What the network sees."""
 
     channels: Literal[1, 3] = 1
@@ -68,7 +68,7 @@ class InputConfig(_Section):
         return size
 
 
-class AugmentationConfig(_Section):
+class AugmentationConfig(Section):
     """Which changes leave a normal image normal. Anatomy decides, so a profile says it."""
 
     flip_horizontal: bool = False
@@ -81,14 +81,14 @@ class AugmentationConfig(_Section):
     cutout: float = Field(0.25, ge=0, le=0.5, description="side of the square cut out for the adversarial loss")
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """Sizes of generator, discriminator and encoder."""
 
     latent: int = Field(96, ge=2, le=1024)
     width: int = Field(48, ge=8, le=512, description="channels of the finest grid; deeper stages double it")
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """The two loops: generator against discriminator, then encoder and generator."""
 
     steps: int = Field(1800, ge=1, description="at most: a phase that gets nowhere ends earlier")
@@ -116,7 +116,7 @@ class TrainingConfig(_Section):
     seed: int = Field(0, ge=0)
 
 
-class LocalFakesConfig(_Section):
+class LocalFakesConfig(Section):
     """Synthetic local anomalies that teach the discriminator to judge places."""
 
     smallest: float = Field(0.06, gt=0, lt=1, description="smallest blob diameter, as a fraction of the side")
@@ -132,7 +132,7 @@ class LocalFakesConfig(_Section):
     weight: float = Field(1.0, ge=0, description="weight of the per-pixel loss against the adversarial one")
 
 
-class InversionConfig(_Section):
+class InversionConfig(Section):
     """Encoder guess, then optional refinement of the latent by gradient descent."""
 
     steps: int = Field(0, ge=0, le=500, description="0 leaves the encoder's guess as it is")
@@ -141,7 +141,7 @@ class InversionConfig(_Section):
     patience: int = Field(5, ge=1, description="steps without progress before an image stops early")
 
 
-class ScoringConfig(_Section):
+class ScoringConfig(Section):
     """From component maps to one number."""
 
     top: float = Field(
@@ -156,7 +156,7 @@ class ScoringConfig(_Section):
     )
 
 
-class GateConfig(_Section):
+class GateConfig(Section):
     """What is scored at all; by default everything. What a header does not say is never a reason to refuse."""
 
     modalities: tuple[str, ...] = Field((), description="DICOM Modality, such as MR; none named: any")
@@ -190,7 +190,7 @@ QualityMeasure = Literal[
 ]
 
 
-class QualityConfig(_Section):
+class QualityConfig(Section):
     """The least quality of an image of a face, see `anogan.quality`; by default any. Higher is better."""
 
     inter_eye_distance: float = Field(0, ge=0, description="pixels")
@@ -207,13 +207,13 @@ class QualityConfig(_Section):
     )
 
 
-class CalibrationConfig(_Section):
+class CalibrationConfig(Section):
     """The operating point."""
 
     false_alarm_rate: float = Field(0.05, gt=0, lt=1)
 
 
-class Config(_Section):
+class Config(Section):
     """All settings of one detector."""
 
     name: str = "custom"
@@ -261,10 +261,16 @@ def load_config(profile: str | os.PathLike[str], overrides: Iterable[str] = ()) 
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"profile {os.fspath(profile)}: {key}: {message}, got {first['input']!r}") from None
+        found = error.errors()[0]["input"]
+        raise ValueError(f"profile {os.fspath(profile)}: {first_fault(error)}, got {found!r}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return what is wrong with the first setting at fault, after its key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
 
 
 def _read_profile(profile: str | os.PathLike[str]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from anogan.config import Section, first_fault
 
 # DICOM PS3.5, 6.2: AE is at most 16 characters without control characters and backslash; spaces around do not count.
 AETitle = Annotated[
@@ -17,20 +19,14 @@ AETitle = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class _Section(BaseModel):
-    """A frozen table of settings; an unknown key is an error, not a silent default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Peer(_Section):
+class Peer(Section):
     """Somebody who may send to us."""
 
     ae_title: AETitle
     hosts: tuple[str, ...] = Field((), description="addresses it may call from; none: any")
 
 
-class Node(_Section):
+class Node(Section):
     """Somebody we may ask or send to: by DIMSE (ae_title, host, port) or DICOMweb (url)."""
 
     ae_title: AETitle | None = None
@@ -57,14 +53,14 @@ class Node(_Section):
         return self
 
 
-class Retry(_Section):
+class Retry(Section):
     """How long to wait for a PACS that is down: twice as long each time, up to `longest`; it is never given up."""
 
     first: float = Field(5.0, gt=0, description="seconds")
     longest: float = Field(600.0, gt=0, description="seconds")
 
 
-class Limits(_Section):
+class Limits(Section):
     """What the listener takes on."""
 
     object_megabytes: float = Field(2048.0, gt=0, description="largest object")
@@ -73,7 +69,7 @@ class Limits(_Section):
     keep_days: float = Field(7.0, gt=0, description="how long a study is kept after it was sent or could not be scored")
 
 
-class TLS(_Section):
+class TLS(Section):
     """Files in PEM format; paths count from the folder of the settings (DICOM PS3.15, B.12: BCP 195)."""
 
     certificate: Path
@@ -81,7 +77,7 @@ class TLS(_Section):
     authorities: Path = Field(description="whose certificates are believed: peers must show one of theirs")
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of the PACS connection."""
 
     ae_title: AETitle = "ANOGAN"
@@ -126,10 +122,7 @@ def load_settings(path: str | os.PathLike[str]) -> Settings:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{path}: {f'{key}: ' if key else ''}{message}") from None
+        raise ValueError(f"{path}: {first_fault(error)}") from None
     if settings.tls is None:
         return settings
     files = {name: path.parent / value for name, value in settings.tls}
