@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from anogan.scan import Result, Scan
@@ -38,6 +39,11 @@ class Series:
     def __post_init__(self) -> None:
         if not self.scans:
             raise ValueError(f"{self.source}: holds no slices")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that its slices come from, each once."""
+        return tuple(dict.fromkeys(Path(scan.source) for scan in self.scans))
 
     @property
     def subject(self) -> str:

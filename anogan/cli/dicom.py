@@ -57,8 +57,7 @@ def export(
         if result.status != "scored":
             problems.append((Path(series.source), result.reason))
         try:
-            files = [Path(name) for name in dict.fromkeys(scan.source for scan in series.scans)]
-            made = write_derived(series, files, result, summary, out, level, wanted)
+            made = write_derived(series, series.files, result, summary, out, level, wanted)
         except (ValueError, OSError) as error:
             problems.append((Path(series.source), sentence(error)))
             continue

@@ -32,7 +32,7 @@ class HealthySeries:
         for series in healthy:
             if series.subject and series.subject in found.subjects:
                 raise ValueError(f"{series.source}: is a second series of its subject; calibrate on one of each")
-            files = [path for path in {Path(scan.source): None for scan in series.scans} if path.is_file()]
+            files = [path for path in series.files if path.is_file()]
             if seen := {provenance.file_hash(path) for path in files} & set(trained_on):
                 raise ValueError(
                     f"{series.source}: {len(seen)} of its files were used in training; calibrate on others"

@@ -30,8 +30,7 @@ def judge_with(run: Path, detector: Detector) -> Judge:
                 reasons.append(result.reason)
                 continue
             result = drift.pause(result) if paused else result
-            sources = sorted({Path(scan.source) for scan in series.scans})
-            files += write_derived(series, sources, result, summary, study.parent / "work")
+            files += write_derived(series, series.files, result, summary, study.parent / "work")
         reasons += [reason for _, reason in problems]
         if not files:
             raise ValueError("; ".join(dict.fromkeys(reasons)) or "the study holds no images")
