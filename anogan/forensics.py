@@ -21,6 +21,8 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
+from anogan.transforms import LUMINANCE
+
 WINDOW, STEP = 16, 8  # pixels of a patch, and from one to the next
 REGIONS = 3  # along a side
 TOP = 0.1  # share of the patches that make the image's score
@@ -29,7 +31,6 @@ PATCHES = 400  # of each image, from which the regression is learned
 _SECOND = np.array([[-1, 2, -1]], np.float32) / 2
 _BOTH = np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]], np.float32) / 4
 _LAPLACE = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32) / 4
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _RIDGE = 1e-5
 
 
@@ -58,7 +59,7 @@ def residues(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if image.ndim != 3 or min(image.shape[:2]) < LEAST_SIDE:
         raise ValueError(f"expected an image in color of at least {LEAST_SIDE} pixels, got shape {image.shape}")
     x = image.astype(np.float32) * 255
-    y = x @ _LUMINANCE
+    y = x @ LUMINANCE
     colors = [np.ascontiguousarray(x[..., channel]) for channel in range(3)]
     differences = [colors[2] - y, colors[0] - y]
     both = _filter(y, _BOTH)

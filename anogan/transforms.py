@@ -10,7 +10,7 @@ from anogan.config import InputConfig
 from anogan.scan import Scan
 
 HEADROOM = 0.75  # where the 95th percentile lands: what is brighter than normal tissue must still look brighter
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def to_network(scan: Scan, config: InputConfig) -> np.ndarray:
@@ -117,7 +117,7 @@ def _from_crop(image: np.ndarray, scan: Scan, around: np.ndarray) -> np.ndarray:
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
     if channels == 1 and image.ndim == 3:
-        return image @ _LUMINANCE
+        return image @ LUMINANCE
     if channels == 3 and image.ndim == 2:
         return np.repeat(image[..., None], 3, axis=2)
     return image
