@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from postgres import Postgres
+
     from anogan.detector import Detector
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +76,18 @@ def tiny_detector(tiny_run: Path) -> Detector:
     from anogan.detector import Detector
 
     return Detector.load(tiny_run)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a PostgreSQL server of this session; without one installed the test is skipped, and the skip says so."""
+    from postgres import MISSING, Postgres
+
+    if MISSING:
+        pytest.skip(MISSING)
+    server = Postgres()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

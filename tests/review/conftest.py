@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from desks import TEAM
-from postgres import MISSING, Postgres, name_of
+from postgres import Postgres, name_of
 
 from anogan.review import Desk, open_desk
 from anogan.review.tables import Table
@@ -20,15 +20,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    if MISSING:
-        pytest.skip(MISSING)
-    server = Postgres()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
-from postgres import MISSING, Postgres
 
 from anogan.calibration import Calibration
 from anogan.review.cases import NewCase
@@ -76,15 +75,6 @@ def photo(value: int = 0, side: int = 8, kind: str = "PNG", **options: Any) -> b
     buffer = io.BytesIO()
     Image.fromarray(np.full((side, side), value, np.uint8)).save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    if MISSING:
-        pytest.skip(MISSING)
-    server = Postgres()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
