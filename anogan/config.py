@@ -41,6 +41,11 @@ class InputConfig(Section):
     align: Literal["none", "face"] = Field(
         "none", description="none: the whole image is seen; face: the one face in it, upright, see anogan.faces"
     )
+    noise: bool = Field(
+        False,
+        description="whether the noise of the scan as it came, at its own resolution, is judged too, see"
+        " anogan.forensics; it must be in color",
+    )
     window: str | tuple[float, float] = Field(
         "first",
         description="which window makes gray DICOM values black and white: first, the name of one in the header"

@@ -1,10 +1,11 @@
 """What genuine noise looks like at native resolution: the second scale, on which forgery shows that a small crop lost.
 
 A camera, its sharpening and its codec leave the same fine residue all over a photo. How strong it is depends on what
-is shown, so a regression first tells from brightness, color and coarser texture of a patch which residue to expect.
-What is left, in standard deviations, is judged twice, and both ways: too smooth is as odd as too rough. Once all parts
-of the picture together: a Gaussian of the means of 3 x 3 regions, in which a part of the face that does not go with the
-rest stands out, and so does a whole that is unlike genuine photos. And once each patch against the picture's median.
+is shown, so a regression first tells from brightness, color and coarser texture which residue to expect. What is left
+is judged twice, and both ways: too smooth is as odd as too rough. Once all parts of the picture together: a Gaussian of
+the means of 3 x 3 regions, in which a part of the face that does not go with the rest stands out. And once the picture
+as a whole, in few dimensions, so that one that is a little too smooth all over does not drown in the regions' noise. A
+map shows which patches are unlike the rest of the picture.
 
 The residues are second differences, as in the rich models of Fridrich and Kodovsky (IEEE TIFS 2012). Only genuine
 images are learned from, all framed alike: the regions have a place.
@@ -13,7 +14,7 @@ images are learned from, all framed alike: the regions have a place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -21,12 +22,11 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
-from anogan.transforms import LUMINANCE
+from anogan.transforms import LEAST_NATIVE_SIDE, LUMINANCE
 
 WINDOW, STEP = 16, 8  # pixels of a patch, and from one to the next
 REGIONS = 3  # along a side
-TOP = 0.1  # share of the patches that make the image's score
-LEAST_SIDE = WINDOW + 5 * STEP  # two patches a region
+LEAST_IMAGES, LEAST_HELD = 10, 2
 PATCHES = 400  # of each image, from which the regression is learned
 _SECOND = np.array([[-1, 2, -1]], np.float32) / 2
 _BOTH = np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]], np.float32) / 4
@@ -56,8 +56,8 @@ def residues(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ValueError
         The image has no colors or is smaller than 56 pixels.
     """
-    if image.ndim != 3 or min(image.shape[:2]) < LEAST_SIDE:
-        raise ValueError(f"expected an image in color of at least {LEAST_SIDE} pixels, got shape {image.shape}")
+    if image.ndim != 3 or min(image.shape[:2]) < LEAST_NATIVE_SIDE:
+        raise ValueError(f"expected an image in color of at least {LEAST_NATIVE_SIDE} pixels, got shape {image.shape}")
     x = image.astype(np.float32) * 255
     y = x @ LUMINANCE
     colors = [np.ascontiguousarray(x[..., channel]) for channel in range(3)]
@@ -112,14 +112,15 @@ def _regions(z: np.ndarray) -> np.ndarray:
     )
 
 
+def _precision(x: np.ndarray, least: float) -> np.ndarray:
+    """Return the inverse covariance of the rows, shrunk (Ledoit and Wolf 2004) in units of their deviations."""
+    spread = x.std(0) + least
+    return np.asarray(LedoitWolf().fit(x / spread).precision_ / spread / spread[:, None])
+
+
 def _unlike_the_rest(z: np.ndarray) -> np.ndarray:
     """Return each patch, with its eight neighbors, minus the image's median."""
     return cv2.blur(z - np.median(z.reshape(-1, z.shape[2]), axis=0), (3, 3), borderType=cv2.BORDER_REFLECT_101)
-
-
-def _top_mean(values: np.ndarray) -> float:
-    count = max(1, round(TOP * values.size))
-    return float(np.partition(values.ravel(), -count)[-count:].mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +137,8 @@ class NoiseReference:
         (11,) deviation of what the regression leaves.
     center, precision
         (99,) and (99, 99): the Gaussian of all regions.
+    whole_weights, whole_precision
+        (6, 11) of the regression of an image's mean `fine` on its mean `coarse`, and (11, 11) of what that leaves.
     patch_precision
         (11, 11): inverse covariance of patches minus their image's median.
     healthy
@@ -147,6 +150,8 @@ class NoiseReference:
     scale: np.ndarray
     center: np.ndarray
     precision: np.ndarray
+    whole_weights: np.ndarray
+    whole_precision: np.ndarray
     patch_precision: np.ndarray
     healthy: np.ndarray
 
@@ -165,8 +170,8 @@ class NoiseReference:
             An image is gray or too small, or there are fewer than ten and two of them.
         """
         pairs = [residues(image) for image in images]
-        if len(pairs) < 10:
-            raise ValueError(f"noise reference: {len(pairs)} genuine images, at least 10 are needed")
+        if len(pairs) < LEAST_IMAGES:
+            raise ValueError(f"noise reference: {len(pairs)} genuine images, at least {LEAST_IMAGES} are needed")
         rng = np.random.default_rng(0)
         drawn = [rng.permutation(fine[..., 0].size)[:PATCHES] for fine, _ in pairs]
         fine, coarse = (
@@ -180,30 +185,28 @@ class NoiseReference:
         ridge = _RIDGE * len(inputs) * np.eye(inputs.shape[1])
         weights = np.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ fine)
         scale = (fine - inputs @ weights).std(0) + 1e-6
-        size = REGIONS * REGIONS * fine.shape[1]
-        draft = cls(context, weights, scale, np.zeros(size), np.eye(size), np.eye(fine.shape[1]), np.eye(2))
+        draft = cls(context, weights, scale, *(np.zeros(0),) * 6)
 
         standard = [draft._standardize(*pair) for pair in pairs]
         regions = np.stack([_regions(z) for z in standard])
         both = np.concatenate([regions, regions[:, :, ::-1]]).reshape(2 * len(regions), -1)  # left and right may swap
-        spread = both.std(0) + 1e-3
-        gaussian = LedoitWolf().fit(both / spread)
+        means, coarse_means = (np.array([pair[k].mean((0, 1)) for pair in pairs], np.float64) for k in (0, 1))
+        constant = np.column_stack([np.ones(len(means)), coarse_means])
+        whole = np.linalg.lstsq(constant, means, rcond=None)[0]
         patches = np.concatenate([_unlike_the_rest(z).reshape(-1, fine.shape[1])[::7] for z in standard])
-        covariance = np.cov(patches.T) + 0.05 * np.eye(fine.shape[1])
-        draft = cls(
-            context,
-            weights,
-            scale,
-            both.mean(0),
-            gaussian.precision_ / spread / spread[:, None],
-            np.linalg.inv(covariance),
-            np.array([[0.0, 1.0], [0.0, 1.0]]),
+        draft = replace(
+            draft,
+            center=both.mean(0),
+            precision=_precision(both, 1e-3),
+            whole_weights=whole,
+            whole_precision=_precision(means - constant @ whole, 1e-6),
+            patch_precision=np.linalg.inv(np.cov(patches.T) + 0.05 * np.eye(fine.shape[1])),
+            healthy=np.array([[0.0, 1.0], [0.0, 1.0]]),
         )
         kept = np.array([draft.parts(image) for image in held])
-        if len(kept) < 2:
-            raise ValueError(f"noise reference: {len(kept)} held-out genuine images, at least 2 are needed")
-        healthy = np.stack([np.median(kept, axis=0), kept.std(0) + 1e-6], axis=1)
-        return cls(context, weights, scale, draft.center, draft.precision, draft.patch_precision, healthy)
+        if len(kept) < LEAST_HELD:
+            raise ValueError(f"noise reference: {len(kept)} held-out genuine images, at least {LEAST_HELD} are needed")
+        return replace(draft, healthy=np.stack([np.median(kept, axis=0), kept.std(0) + 1e-6], axis=1))
 
     def _standardize(self, fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
         expected = (
@@ -215,7 +218,7 @@ class NoiseReference:
         unlike = _unlike_the_rest(z)
         return np.einsum("hwd,de,hwe->hw", unlike, self.patch_precision, unlike)
 
-    def maps(self, image: np.ndarray) -> np.ndarray:
+    def map(self, image: np.ndarray) -> np.ndarray:
         """Return how unlike the rest of the image each place is: (H, W) float32, a distance in standard deviations."""
         distance = np.sqrt(self._patches(self._standardize(*residues(image)))).astype(np.float32)
         height, width = (WINDOW + STEP * (size - 1) for size in distance.shape)  # what the patches cover
@@ -224,12 +227,13 @@ class NoiseReference:
         return cv2.copyMakeBorder(covered, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
     def parts(self, image: np.ndarray) -> tuple[float, float]:
-        """Return the scores of the regions and of the patches, in standard deviations above the median genuine one."""
-        z = self._standardize(*residues(image))
-        off = _regions(z).ravel() - self.center
-        found = np.log([off @ self.precision @ off, _top_mean(self._patches(z))])
-        regions, patches = (found - self.healthy[:, 0]) / self.healthy[:, 1]
-        return float(regions), float(patches)
+        """Return the scores of the regions and of the whole, in standard deviations above the median genuine one."""
+        fine, coarse = residues(image)
+        off = _regions(self._standardize(fine, coarse)).ravel() - self.center
+        left = fine.mean((0, 1)) - np.concatenate([[1.0], coarse.mean((0, 1))]) @ self.whole_weights
+        found = np.log([off @ self.precision @ off, left @ self.whole_precision @ left])
+        regions, whole = (found - self.healthy[:, 0]) / self.healthy[:, 1]
+        return float(regions), float(whole)
 
     def score(self, image: np.ndarray) -> float:
         """Return the larger of the two scores; raises ValueError for an image that is gray or too small."""
@@ -237,9 +241,9 @@ class NoiseReference:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what `from_tensors` needs."""
-        return {f"noise.{name}": torch.from_numpy(np.ascontiguousarray(value)) for name, value in vars(self).items()}
+        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in vars(self).items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> NoiseReference:
         """Rebuild it; KeyError when a tensor is missing."""
-        return cls(**{name: tensors[f"noise.{name}"].numpy() for name in cls.__dataclass_fields__})
+        return cls(**{name: tensors[name].numpy() for name in cls.__dataclass_fields__})

@@ -18,6 +18,7 @@ from torch import Tensor
 from anogan.blur import gaussian_blur
 
 COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors", "spectrum")
+NOISE = "noise"  # the component of the second scale: it has a score of its own and no place in the fused map
 
 
 def top_mean(maps: Tensor, share: float) -> Tensor:

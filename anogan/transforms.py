@@ -10,6 +10,7 @@ from anogan.config import InputConfig
 from anogan.scan import Scan
 
 HEADROOM = 0.75  # where the 95th percentile lands: what is brighter than normal tissue must still look brighter
+LEAST_NATIVE_SIDE = 56  # pixels: two patches of noise in each region, see anogan.forensics
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -33,8 +34,15 @@ def to_network(scan: Scan, config: InputConfig) -> np.ndarray:
     Raises
     ------
     ValueError
-        `intensity` is "percentile" and all pixels are alike, or a face is asked for and not acquired.
+        `intensity` is "percentile" and all pixels are alike, a face is asked for and not acquired, or the noise is to
+        be judged and the scan is gray or too small.
     """
+    if config.noise and (scan.pixels.ndim == 2 or min(scan.pixels.shape[:2]) < LEAST_NATIVE_SIDE):
+        shown = " x ".join(map(str, scan.pixels.shape[1::-1])) + (" and gray" if scan.pixels.ndim == 2 else "")
+        raise ValueError(
+            f"its noise cannot be judged: the photo must be in color and at least {LEAST_NATIVE_SIDE} pixels wide and"
+            f" high; it is {shown}"
+        )
     image = _seen(scan, config)
     low, high = _intensity_range(scan, image, config)
     image = ((_resize_image(image, (config.size, config.size)) - low) / (high - low)).clip(0, 1) * 2 - 1

@@ -30,6 +30,13 @@ def train(
         list[str] | None,
         typer.Option("--set", help="One setting, for example training.steps=500. Repeat for more.", show_default=False),
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(
+            help="Column of the manifest, such as site: a profile that judges noise learns that of each by itself.",
+            show_default=False,
+        ),
+    ] = "",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a stopped training was; start if there is none.")
     ] = False,
@@ -51,7 +58,7 @@ def train(
     from anogan.dataset import open_dataset
     from anogan.detector import Detector
 
-    scans = open_dataset(data, config).train
+    scans = open_dataset(data, config, group=group).train
     if speaks:
         write_text(run / "profile.toml", config.to_toml())  # so that --resume needs no other setting
         typer.echo(f"training {config.name} on {len(scans)} healthy images of {len(set(scans.subjects))} subjects")
@@ -59,7 +66,8 @@ def train(
         with Bar("training") as bar:
             detector = Detector.train(scans, config, run=run, resume=resume, callback=bar.training)
     except KeyboardInterrupt:
-        typer.echo(f"anogan: stopped; go on with: anogan train {data} --run {run} --resume", err=True)
+        own = f" --group {group}" if group else ""
+        typer.echo(f"anogan: stopped; go on with: anogan train {data} --run {run}{own} --resume", err=True)
         raise SystemExit(130) from None
     if speaks:
         detector.save(run)

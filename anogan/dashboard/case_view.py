@@ -19,6 +19,7 @@ COMPONENTS = {
     "gaussian": ("Healthy reference", "how unusual the features are for this position"),
     "neighbors": ("Nearest healthy", "distance to the most similar healthy patches"),
     "spectrum": ("Spectrum", "how unusual the amount of fine and coarse detail is for this position"),
+    "noise": ("Noise", "how unlike the rest of the photo the finest detail is, at the photo's own resolution"),
 }
 
 COMPONENT_SIDE = 512

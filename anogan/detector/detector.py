@@ -8,35 +8,32 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from anogan import checkpoint, gate, provenance, training, transforms
-from anogan.blur import gaussian_blur
 from anogan.calibration import NOT_CALIBRATED, Calibration, Decision
 from anogan.config import Config
 from anogan.dataset import ScanSet
 from anogan.detector import files
+from anogan.detector.components import raw_maps
 from anogan.detector.healthy_series import HealthySeries
-from anogan.inversion import invert, residual_maps
+from anogan.detector.native import NativeScale
 from anogan.io.pseudonym import key_name
 from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.networks import Networks
 from anogan.reference import Reference
 from anogan.scan import Result, Scan
-from anogan.scoring import COMPONENTS, Fusion, Maps, top_mean
+from anogan.scoring import COMPONENTS, NOISE, Fusion, Maps, top_mean
 from anogan.series import Series, SeriesResult
 from anogan.training import Callback, TrainingEvent
 from anogan.volume import score_series
 
 NO_SERIES_CALIBRATION = "not calibrated for series: run `anogan calibrate RUN DATA --series` on healthy series"
-RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +44,8 @@ class Detector:
     ----------
     config
         The profile it was trained with.
+    native
+        The second scale, for profiles that judge the noise (`input.noise`), else None.
     calibration
         Operating point; None until `calibrate`.
     series_calibration
@@ -64,6 +63,7 @@ class Detector:
     fusion: Fusion
     map_range: tuple[float, float]
     provenance: dict[str, Any]
+    native: NativeScale | None = None
     calibration: Calibration | None = None
     series_calibration: Calibration | None = None
 
@@ -106,11 +106,12 @@ class Detector:
         rest, holdout = train.split_by_subject(config.training.holdout, config.training.seed)
         images, kept = rest.load_enough(config.input, 8)
         held, kept_holdout = holdout.load_enough(config.input, 2)
+        native = NativeScale.fit(rest.subset(kept), holdout.subset(kept_holdout)) if config.input.noise else None
         detector = cls.train_images(
             torch.from_numpy(images), torch.from_numpy(held), config, run=run, resume=resume, callback=callback
         )
         origin = provenance.describe(rest, kept, holdout, kept_holdout, config.training.seed)
-        return dataclasses.replace(detector, provenance=detector.provenance | origin)
+        return dataclasses.replace(detector, native=native, provenance=detector.provenance | origin)
 
     @classmethod
     def train_images(
@@ -186,10 +187,14 @@ class Detector:
             raise ValueError(f"{calibration.name}: {len(seen)} of its scans were used in training; calibrate on others")
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
         maps = self.maps(torch.from_numpy(images))
-        groups = [item.group for item in scans] if group else None
-        point = Calibration.fit(maps.scores.numpy(), rate, confidence, groups, group)
         components = torch.stack([top_mean(parts, self.fusion.top) for parts in maps.components])  # (N, K)
         described = dict(zip(COMPONENTS, components.T.tolist(), strict=True))  # `anogan.drift` compares with these
+        scores = maps.scores.numpy()
+        if self.native is not None:
+            noise = self.native.scores(scans)
+            scores, described[NOISE] = np.maximum(scores, noise), noise.tolist()
+        groups = [item.group for item in scans] if group else None
+        point = Calibration.fit(scores, rate, confidence, groups, group)
         history = [*self.provenance.get("calibrations", []), origin]
         noted = {"calibrations": history, "calibration_components": described}
         return dataclasses.replace(self, calibration=point, provenance=self.provenance | noted)
@@ -278,7 +283,18 @@ class Detector:
         if not np.isfinite(score):
             return Result(scan.source, "not scored", reason="its score is not finite", seconds=seconds)
         view = self.config.input
-        component_scores = top_mean(maps.components[index], self.fusion.top)
+        component_scores = dict(
+            zip(COMPONENTS, top_mean(maps.components[index], self.fusion.top).tolist(), strict=True)
+        )
+        component_maps = {
+            name: transforms.to_scan_grid(maps.components[index, k].numpy(), scan, view)
+            for k, name in enumerate(COMPONENTS)
+        }
+        if self.native is not None:
+            reference = self.native.of(scan)
+            component_scores[NOISE] = reference.score(scan.pixels)
+            component_maps[NOISE] = reference.map(scan.pixels)
+            score = max(score, component_scores[NOISE])  # both are in healthy standard deviations
         spread = None if maps.spread is None else float(maps.spread[index])
         point = self.calibration
         decision = Decision(None, None, "") if point is None else point.decide(score, scan.group, spread)
@@ -290,11 +306,8 @@ class Detector:
             uncertainty=spread,
             anomaly_map=transforms.to_scan_grid(maps.fused[index].numpy(), scan, view),
             reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan, view),
-            components=dict(zip(COMPONENTS, map(float, component_scores), strict=True)),
-            component_maps={
-                name: transforms.to_scan_grid(maps.components[index, k].numpy(), scan, view)
-                for k, name in enumerate(COMPONENTS)
-            },
+            components=component_scores,
+            component_maps=component_maps,
             seconds=seconds,
         )
 
@@ -316,37 +329,7 @@ class Detector:
         return torch.cat([self._components(batch)[0] for batch in images.split(64)])
 
     def _components(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the raw component maps (N, K, S, S), the reconstruction and the spread of the restarts."""
-        generator, discriminator, encoder = self.networks.generator, self.networks.discriminator, self.networks.encoder
-        x = x.contiguous(memory_format=torch.channels_last)
-        settings = self.config.inversion
-        with torch.no_grad():
-            judged = discriminator(x)
-        repeated = [level.repeat(settings.restarts, 1, 1, 1) for level in judged.features]
-        objective = partial(self._residual_score, features=repeated)
-        inversion = invert(x, generator, encoder, objective, settings)
-        with torch.no_grad():
-            maps = [
-                F.softplus(judged.pixels),  # a bounded floor: how sure it is of the background is no evidence
-                *residual_maps(x, inversion.reconstruction, discriminator, judged.features),
-                *self.reference.distances(judged.features, x),
-            ]
-            raw = torch.stack([gaussian_blur(m.float(), 1.0) for m in maps], dim=1)
-        # That of the residuals' part of the fused map, in units of the image score; none where they have no weight.
-        unit = float(self.fusion.weights[RESIDUALS].sum() > 0) / self.fusion.spread[0]
-        return raw, inversion.reconstruction, None if inversion.spread is None else inversion.spread * unit
-
-    def _residual_score(self, x: Tensor, reconstruction: Tensor, features: list[Tensor]) -> Tensor:
-        """Return the residuals' part of the image score, (N,): what the refinement of the inversion descends."""
-        maps = torch.stack(
-            [gaussian_blur(m, 1.0) for m in residual_maps(x, reconstruction, self.networks.discriminator, features)],
-            dim=1,
-        )
-        weights = self.fusion.weights[RESIDUALS]
-        if weights.sum() == 0:  # the residuals do not enter the score: refine for the picture's sake
-            weights = torch.full((2,), 0.5)
-        standardized = (maps - self.fusion.center[RESIDUALS]) / self.fusion.scale[RESIDUALS][:, None, None]
-        return top_mean(torch.einsum("nkhw,k->nhw", standardized, weights), self.fusion.top)
+        return raw_maps(x, self.networks, self.reference, self.fusion, self.config.inversion)
 
     # Keeping one
 
@@ -376,7 +359,7 @@ class Detector:
         return cls(**files.read(Path(folder)))
 
     def _tensors(self) -> dict[str, Tensor]:
-        return files.pack(self.networks, self.reference, self.fusion)
+        return files.pack(self.networks, self.reference, self.fusion, self.native)
 
     def summary(self, series: bool = False) -> dict[str, Any]:
         """Return what results say of the detector that made them; JSON-ready, no pixels, no names.

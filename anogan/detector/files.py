@@ -14,6 +14,7 @@ from torch import Tensor
 from anogan import checkpoint
 from anogan.calibration import Calibration
 from anogan.config import Config, load_config
+from anogan.detector.native import NativeScale
 from anogan.networks import Networks
 from anogan.reference import Reference
 from anogan.scoring import Fusion
@@ -21,12 +22,12 @@ from anogan.scoring import Fusion
 FORMAT = 4
 
 
-def pack(networks: Networks, reference: Reference, fusion: Fusion) -> dict[str, Tensor]:
+def pack(networks: Networks, reference: Reference, fusion: Fusion, native: NativeScale | None) -> dict[str, Tensor]:
     """Return all tensors of a detector."""
     weights: dict[str, Tensor] = {}
     for name, network in vars(networks).items():
         weights |= checkpoint.pack(name, network)
-    return weights | reference.tensors() | fusion.tensors()
+    return weights | reference.tensors() | fusion.tensors() | ({} if native is None else native.tensors())
 
 
 def write(folder: Path, config: Config, tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> None:
@@ -70,6 +71,7 @@ def read(folder: Path) -> dict[str, Any]:
             "networks": networks,
             "reference": Reference.from_tensors(tensors),
             "fusion": Fusion.from_tensors(tensors, config.scoring.top),
+            "native": NativeScale.from_tensors(tensors),
             "map_range": (low, high),
             "provenance": described["provenance"],
             "calibration": _point(described["calibration"], "images"),

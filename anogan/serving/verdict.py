@@ -20,6 +20,7 @@ _COMPONENTS = {
     "gaussian": "its distance from healthy features",
     "neighbors": "its distance from the nearest healthy patches",
     "spectrum": "its frequencies",
+    "noise": "its noise at its own resolution",
 }
 
 

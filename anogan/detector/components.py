@@ -1,0 +1,63 @@
+"""What the networks and the reference say of images, before anything is standardized."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anogan.blur import gaussian_blur
+from anogan.config import InversionConfig
+from anogan.inversion import invert, residual_maps
+from anogan.networks import Discriminator, Networks
+from anogan.reference import Reference
+from anogan.scoring import COMPONENTS, Fusion, top_mean
+
+RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
+
+
+def raw_maps(
+    x: Tensor, networks: Networks, reference: Reference, fusion: Fusion, settings: InversionConfig
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the raw component maps (N, K, S, S), the reconstruction and the spread of the restarts.
+
+    Parameters
+    ----------
+    x
+        (N, C, S, S) in [-1, 1].
+    fusion
+        Says in which units the refinement of the inversion descends, and those of the spread: the image score's.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    discriminator = networks.discriminator
+    with torch.no_grad():
+        judged = discriminator(x)
+    repeated = [level.repeat(settings.restarts, 1, 1, 1) for level in judged.features]
+    objective = partial(_residual_score, discriminator=discriminator, fusion=fusion, features=repeated)
+    inversion = invert(x, networks.generator, networks.encoder, objective, settings)
+    with torch.no_grad():
+        maps = [
+            F.softplus(judged.pixels),  # a bounded floor: how sure it is of the background is no evidence
+            *residual_maps(x, inversion.reconstruction, discriminator, judged.features),
+            *reference.distances(judged.features, x),
+        ]
+        raw = torch.stack([gaussian_blur(m.float(), 1.0) for m in maps], dim=1)
+    # That of the residuals' part of the fused map, in units of the image score; none where they have no weight.
+    unit = float(fusion.weights[RESIDUALS].sum() > 0) / fusion.spread[0]
+    return raw, inversion.reconstruction, None if inversion.spread is None else inversion.spread * unit
+
+
+def _residual_score(
+    x: Tensor, reconstruction: Tensor, *, discriminator: Discriminator, fusion: Fusion, features: list[Tensor]
+) -> Tensor:
+    """Return the residuals' part of the image score, (N,): what the refinement of the inversion descends."""
+    maps = torch.stack(
+        [gaussian_blur(m, 1.0) for m in residual_maps(x, reconstruction, discriminator, features)], dim=1
+    )
+    weights = fusion.weights[RESIDUALS]
+    if weights.sum() == 0:  # the residuals do not enter the score: refine for the picture's sake
+        weights = torch.full((2,), 0.5)
+    standardized = (maps - fusion.center[RESIDUALS]) / fusion.scale[RESIDUALS][:, None, None]
+    return top_mean(torch.einsum("nkhw,k->nhw", standardized, weights), fusion.top)
