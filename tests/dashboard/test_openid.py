@@ -1,0 +1,76 @@
+"""Settings of the sign-in: what is accepted, and the sentence for each that is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from anogan.dashboard.openid import read_settings
+
+GOOD = {
+    "redirect_uri": "https://desk.example.org/oauth2callback",
+    "cookie_secret": "0123456789abcdef" * 2,
+    "client_id": "anogan",
+    "client_secret": "s",
+    "server_metadata_url": "https://login.example.org/.well-known/openid-configuration",
+}
+KEYS = "redirect_uri, cookie_secret, client_id, client_secret, server_metadata_url"
+
+
+def write(path: Path, **changes: object) -> Path:
+    auth = {key: value for key, value in (GOOD | changes).items() if value is not None}
+    path.write_text(tomli_w.dumps({"auth": auth}), encoding="utf-8")
+    return path
+
+
+def test_the_address_is_where_the_provider_sends_people_back(tmp_path: Path) -> None:
+    assert read_settings(write(tmp_path / "s.toml")) == "https://desk.example.org"
+    local = write(tmp_path / "s.toml", redirect_uri="http://127.0.0.1:8501/oauth2callback")
+    assert read_settings(local) == "http://127.0.0.1:8501"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"client_id": None}, f"[auth] has no client_id; give it {KEYS}"),
+        ({"client_secret": 3}, f"[auth] has no client_secret; give it {KEYS}"),
+        (
+            {"cookie_secret": "x" * 31},
+            "cookie_secret is too short, so that a sign-in could be forged; give 32 random characters or more",
+        ),
+        (
+            {"redirect_uri": "http://desk.example.org/oauth2callback"},
+            "redirect_uri is http://desk.example.org/oauth2callback; expected https://, or http:// on this machine",
+        ),
+        (
+            {"server_metadata_url": "http://login.example.org/x"},
+            "server_metadata_url is http://login.example.org/x; expected https://, or http:// on this machine",
+        ),
+        (
+            {"redirect_uri": "https://desk.example.org/"},
+            "redirect_uri is https://desk.example.org/; expected it to end in /oauth2callback",
+        ),
+    ],
+)
+def test_each_fault_is_a_sentence(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
+    path = write(tmp_path / "s.toml", **changes)
+    with pytest.raises(ValueError) as caught:
+        read_settings(path)
+    assert str(caught.value) == f"{path}: {sentence}"
+
+
+def test_a_file_that_is_none_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    with pytest.raises(ValueError, match=r"s.toml: cannot be read \(No such file"):
+        read_settings(path)
+    path.write_text("[auth")
+    with pytest.raises(ValueError, match=r"s.toml: is no TOML \("):
+        read_settings(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"s.toml: is no TOML \("):
+        read_settings(path)
+    path.write_text("auth = 1")
+    with pytest.raises(ValueError, match=r"s.toml: has no section \[auth\]; give it redirect_uri"):
+        read_settings(path)
