@@ -35,8 +35,8 @@ if desk.database():
         "members": st.Page(desk_members.page, title="Members", icon=":material/group:", url_path="members"),
     }
 pages["training"] = st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training")
-pages = access.permitted(pages)
-page = st.navigation(list(pages.values()), position="top")  # the first is what opens
-widgets.frame(pages)
+allowed = access.permitted(pages)
+page = access.navigate(pages, allowed)
+widgets.frame(allowed)
 access.account()
 page.run()

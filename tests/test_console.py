@@ -86,7 +86,7 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
 
 
 def test_the_router_is_found() -> None:
-    assert "st.navigation" in console.router().read_text(encoding="utf-8")
+    assert "access.navigate" in console.router().read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

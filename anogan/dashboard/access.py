@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -23,12 +24,12 @@ JUDGMENTS = frozenset({"worklist", "case", "upload", "evaluation"})
 NEEDS: Mapping[str, Right] = MappingProxyType({"audit": "audit", "members": "administer"})
 """Pages that are for some roles alone."""
 
+_BLIND = "This desk is read blind first, so pages that show scores are not for its readers."
+_ROLE = "This page is not for your role on the desk."
+
 
 def permitted(pages: Mapping[str, StreamlitPage]) -> dict[str, StreamlitPage]:
-    """Return the pages that this person has, or show why there is none and end the run.
-
-    A page that is not returned is not known to `st.navigation`: its address, typed by hand, leads to the first page.
-    """
+    """Return the pages that this person has, or show why there is none and end the run."""
     if sign_in.required():
         return _of_reader(pages, _member(pages))
     if st.get_option("server.address") not in LOOPBACK:
@@ -44,6 +45,27 @@ def permitted(pages: Mapping[str, StreamlitPage]) -> dict[str, StreamlitPage]:
         return _of_reader(pages, desk.opened())
     except ValueError:  # the pages of the desk say what is wrong with it
         return {name: page for name, page in pages.items() if name not in JUDGMENTS and name not in NEEDS}
+
+
+def navigate(pages: Mapping[str, StreamlitPage], allowed: Mapping[str, StreamlitPage]) -> StreamlitPage:
+    """Show the menu of the allowed pages and return the one that the address names.
+
+    The root leads to the first of them. The address of another page leads to a sentence: its function is not even known
+    to `st.navigation`.
+    """
+    first = next(iter(allowed.values()))
+    home = st.Page(functools.partial(st.switch_page, first), title="anogan", default=True, visibility="hidden")
+    refused = [
+        st.Page(
+            functools.partial(_refuse, _BLIND if name in JUDGMENTS else _ROLE),
+            title=page.title,
+            url_path=page.url_path,
+            visibility="hidden",
+        )
+        for name, page in pages.items()
+        if name not in allowed
+    ]
+    return st.navigation([home, *allowed.values(), *refused], position="top")
 
 
 def account() -> None:
@@ -82,6 +104,14 @@ def _of_reader(pages: Mapping[str, StreamlitPage], here: Desk) -> dict[str, Stre
     return {name: page for name, page in pages.items() if name not in hidden}
 
 
+def _refuse(words: str) -> None:
+    st.info(words, icon=":material/lock:")
+
+
 def _nothing(pages: Mapping[str, StreamlitPage]) -> None:
     """Keep every address valid, and show no page."""
-    st.navigation(list(pages.values()), position="hidden")
+    st.navigation([st.Page(_silent, title="anogan", default=True), *pages.values()], position="hidden")
+
+
+def _silent() -> None:
+    pass

@@ -11,7 +11,7 @@ import pytest
 from desks import TEAM, new
 from streamlit.testing.v1 import AppTest
 
-from anogan.dashboard import openid
+from anogan.dashboard import access, openid
 from anogan.review import Desk, Policy, open_desk
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -143,6 +143,28 @@ def test_who_reads_blind_has_no_page_with_scores(signed_in: Desk, user: str, mor
     if not more:
         assert app.title[0].value == "Desk", "what opens is the first page that is left"
         assert "desk_reader" not in {field.key for field in app.text_input}, "a name is not stated but signed in"
+
+
+def test_what_a_person_may_not_see_is_not_even_known_to_the_router(
+    signed_in: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import streamlit as st
+
+    signed_in.set_policy(Policy(blind_first=True))
+    known: dict[str, Any] = {}
+    navigation = st.navigation
+
+    def spy(pages: list, **options: Any) -> Any:
+        known.update({page.url_path: (page._page, page.visibility) for page in pages})
+        return navigation(pages, **options)
+
+    monkeypatch.setattr(st, "navigation", spy)
+    start("ana")
+    assert set(known) == {"", *JUDGMENTS, "desk", "desk-case", "training", "audit", "members"}
+    for address in (*JUDGMENTS, "audit", "members"):
+        function, visibility = known[address]
+        assert function.func is access._refuse
+        assert visibility == "hidden"
 
 
 def test_without_a_sign_in_a_blind_desk_hides_scores_from_who_is_named_and_from_strangers(admin: Desk) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 import tomli_w
 
 from anogan.dashboard.openid import read_settings
+from anogan.review import open_desk
 
 GOOD = {
     "redirect_uri": "https://desk.example.org/oauth2callback",
@@ -74,3 +76,32 @@ def test_a_file_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     path.write_text("auth = 1")
     with pytest.raises(ValueError, match=r"s.toml: has no section \[auth\]; give it redirect_uri"):
         read_settings(path)
+
+
+def test_the_command_refuses_what_would_let_strangers_in(anogan, empty_run: Path, tmp_path: Path) -> None:
+    (empty_run / "profile.toml").touch()
+    settings, desk = write(tmp_path / "s.toml"), str(tmp_path / "desk.db")
+
+    def said(*options: object) -> str:
+        done = anogan("dashboard", empty_run, *options)
+        assert done.code == 1
+        return done.err.strip()
+
+    assert said("--host", "0.0.0.0") == (
+        "anogan: --host 0.0.0.0: the whole network could look at the images; give --sign-in, too"
+    )
+    assert said("--sign-in", settings) == "anogan: --sign-in: needs --desk, whose members may come in"
+    assert said("--sign-in", tmp_path / "none.toml", "--desk", desk).startswith(f"anogan: {tmp_path}/none.toml: cannot")
+    assert said("--sign-in", settings, "--desk", desk) == (
+        "anogan: --sign-in: nobody is a member of the desk yet; begin with `anogan desk member DATABASE NAME admin`"
+    )
+    opened = open_desk(desk)
+    opened.set_role("ida", "admin")
+    opened.close()
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        assert said("--sign-in", settings, "--desk", desk, "--port", taken) == (
+            f"anogan: port {taken}: is taken; name the one that redirect_uri leads to with --port, or free it"
+        )
