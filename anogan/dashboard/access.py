@@ -70,9 +70,13 @@ def navigate(pages: Mapping[str, StreamlitPage], allowed: Mapping[str, Streamlit
 
 def account() -> None:
     """Show who has signed in, if anybody must."""
-    if sign_in.required():
+    if not sign_in.required():
+        return
+    try:
         reader = desk.opened().reader
-        sign_in.account(reader.user, reader.role)
+    except ValueError:  # the sign-in has ended this very moment
+        st.rerun()
+    sign_in.account(reader.user, reader.role)
 
 
 def _member(pages: Mapping[str, StreamlitPage]) -> Desk:

@@ -71,7 +71,8 @@ def rows(desk: Desk, count: int) -> None:
     last = count - (number - 1) * PAGE_LENGTH
     first = max(last - PAGE_LENGTH, 0)
     st.caption(f"Rows {last} to {first + 1} of {count}")
-    st.dataframe([_words(entry) for entry in reversed(desk.log(first, last - first))], hide_index=True, key="audit-log")
+    entries = [_words(entry) for entry in reversed(desk.log(first, last - first))]
+    st.dataframe(entries, hide_index=True, placeholder="", key="audit-log")
 
 
 def exported(desk: Desk, kind: str) -> str:

@@ -45,8 +45,8 @@ def members(desk: Desk, known: Mapping[str, str]) -> None:
     """List the members; add one, change a role, end a membership."""
     st.subheader("Who", anchor=False)
     if known:
-        rows = [{"Member": name, "Role": role, "May": MAY[role]} for name, role in known.items()]
-        st.dataframe(rows, hide_index=True, key="members")
+        rows = [{"Member": plain(name), "Role": role, "May": MAY[role]} for name, role in known.items()]
+        st.table(rows, border="horizontal", hide_index=True)
     else:
         st.info(
             "Nobody is a member: this desk is that of one person. The first member must be an admin; from then on "

@@ -77,6 +77,7 @@ def _sign_out() -> None:
     if st.button("Sign out", icon=":material/logout:", type="tertiary", key="sign-out"):
         st.session_state.clear()  # it holds the pictures of the case that was open
         st.logout()
+        st.stop()
 
 
 def _leave() -> None:

@@ -212,6 +212,7 @@ def test_signing_out_empties_the_session(signed_in: Desk) -> None:
     app = start("ana")
     app.session_state["desk_case"] = "pixels"
     app.button(key="sign-out").click().run()
+    assert not app.exception
     assert app.user["is_logged_in"] is False
     assert "desk_case" not in app.session_state
     app.run()

@@ -67,10 +67,10 @@ def test_the_first_member_is_an_admin(desk: Desk) -> None:
 
 def test_an_admin_adds_changes_and_removes_members(admin: Desk) -> None:
     app = start("ida")
-    assert dict(zip(app.dataframe[0].value["Member"], app.dataframe[0].value["Role"], strict=True)) == TEAM
+    assert dict(zip(app.table[0].value["Member"], app.table[0].value["Role"], strict=True)) == TEAM
     assert words(save(app, "ben", "second reader")) == "ben: second reader"
     assert words(save(app, "ana", "no member")) == "ana: no member"
-    assert list(app.dataframe[0].value["Member"]) == ["ben", "eva", "ida", "uwe"]
+    assert list(app.table[0].value["Member"]) == ["ben", "eva", "ida", "uwe"]
     assert admin.members() == {"ben": "second reader", "eva": "second reader", "ida": "admin", "uwe": "auditor"}
     assert words(save(app, "ida", "reader")) == "ida: the desk needs an admin; make somebody else one first"
     assert words(save(app, "zoe", None)) == "role: is not chosen; choose one"
@@ -92,5 +92,5 @@ def test_it_is_for_admins_alone(admin: Desk, user: str) -> None:
     app = start(user)
     assert "may not administer the desk" in words(app) or "may not see cases" in words(app) or user == "local"
     assert app.error
-    assert not app.dataframe
+    assert not app.table
     assert not app.button
