@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
+from desks import TEAM, new
 
 from anogan.io.results import ResultsWriter, read_results
+from anogan.review import Desk, open_desk
 from anogan.scan import Result, Scan
 
 if TYPE_CHECKING:
@@ -221,6 +223,27 @@ def cases_of() -> Callable[[Path], list[dict[str, Any]]]:
         return list(json.loads((folder / "results" / "results.json").read_text(encoding="utf-8"))["cases"])
 
     return read
+
+
+@pytest.fixture
+def lone_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return a desk with one case and no members, which the dashboard is told to show."""
+    path = str(tmp_path / "desk.db")
+    monkeypatch.setenv("ANOGAN_DESK", path)
+    opened = open_desk(path)
+    opened.add(new(1, p_value=0.0123))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def team_desk(lone_desk: Desk) -> Desk:
+    """Return that desk with the members of `TEAM`, as its admin has it."""
+    lone_desk.set_role("ida", "admin")
+    admin = lone_desk.sign_in("ida")
+    for user, role in TEAM.items():
+        admin.set_role(user, role)
+    return admin
 
 
 @pytest.fixture

@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from desks import TEAM, new
+from desks import TEAM
 from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import access, openid
-from anogan.review import Desk, Policy, open_desk
+from anogan.review import Desk, Policy
 
+pytestmark = pytest.mark.usefixtures("run")
 APP = Path(__file__).parents[2] / "app.py"
 JUDGMENTS = {"worklist", "case", "upload", "evaluation"}
 ALL = {"desk", "desk case", "training", *JUDGMENTS}
 
 
 @pytest.fixture
-def desk(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Return a desk with one case and no members, which the dashboard is told to show."""
-    path = str(tmp_path / "desk.db")
-    monkeypatch.setenv("ANOGAN_DESK", path)
-    opened = open_desk(path)
-    opened.add(new(1))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def admin(desk: Desk) -> Desk:
-    """Return the desk of a team, as its admin has it."""
-    desk.set_role("ida", "admin")
-    admin = desk.sign_in("ida")
-    for user, role in TEAM.items():
-        admin.set_role(user, role)
-    return admin
-
-
-@pytest.fixture
-def signed_in(admin: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def signed_in(team_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """Return the team's desk on a dashboard that wants a sign-in."""
     monkeypatch.setenv("ANOGAN_SIGN_IN", "required")
-    return admin
+    return team_desk
 
 
 def start(name: str = "", claim: str = "", **claims: Any) -> AppTest:
@@ -71,7 +50,7 @@ def buttons(app: AppTest) -> set[str]:
     return {button.key for button in app.button}
 
 
-def test_without_settings_one_person_has_every_page_and_nobody_signs_in(desk: Desk) -> None:
+def test_without_settings_one_person_has_every_page_and_nobody_signs_in(lone_desk: Desk) -> None:
     app = start()
     assert pages(app) == ALL | {"audit", "members"}
     assert app.title[0].value == "Work list"
@@ -79,7 +58,7 @@ def test_without_settings_one_person_has_every_page_and_nobody_signs_in(desk: De
 
 
 def test_a_dashboard_open_to_the_network_without_a_sign_in_shows_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    lone_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import streamlit as st
 
@@ -104,7 +83,7 @@ def test_nobody_sees_anything_before_the_sign_in(signed_in: Desk) -> None:
 
 
 def test_settings_that_are_gone_or_broken_let_nobody_in(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lone_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import streamlit as st
 
@@ -167,8 +146,8 @@ def test_what_a_person_may_not_see_is_not_even_known_to_the_router(
         assert visibility == "hidden"
 
 
-def test_without_a_sign_in_a_blind_desk_hides_scores_from_who_is_named_and_from_strangers(admin: Desk) -> None:
-    admin.set_policy(Policy(blind_first=True))
+def test_without_a_sign_in_a_blind_desk_hides_scores_from_who_is_named_and_from_strangers(team_desk: Desk) -> None:
+    team_desk.set_policy(Policy(blind_first=True))
     app = start()
     assert pages(app) == {"desk", "desk case", "training"}
     assert "this desk has members, so you must sign in to see cases" in errors(app)[0]
@@ -187,7 +166,9 @@ def test_a_stranger_is_refused_in_one_sentence_and_may_leave(signed_in: Desk) ->
     assert not pages(start("ben")), "a membership that ends, ends at once"
 
 
-def test_a_sign_in_does_not_make_anybody_the_one_person_of_a_desk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sign_in_does_not_make_anybody_the_one_person_of_a_desk(
+    lone_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANOGAN_SIGN_IN", "required")
     assert errors(start("local")) == ["local: can be nobody's name on a desk; ask the provider for another."]
     assert errors(start("ana")) == ["ana: has signed in but is no member of this desk; ask its admin."]

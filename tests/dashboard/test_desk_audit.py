@@ -6,35 +6,14 @@ import csv
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from desks import TEAM, new
 from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import desk_audit
 from anogan.review import Desk, NotAllowed, open_desk
 from anogan.review.audit import START, link
-
-
-@pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ANOGAN_DESK", str(tmp_path / "desk.db"))
-    return tmp_path / "desk.db"
-
-
-@pytest.fixture
-def desk(path: Path) -> Iterator[Desk]:
-    """Return the desk of a team with one case."""
-    opened = open_desk(path)
-    opened.add(new(1))
-    opened.set_role("ida", "admin")
-    admin = opened.sign_in("ida")
-    for user, role in TEAM.items():
-        admin.set_role(user, role)
-    yield opened
-    opened.close()
 
 
 def page() -> None:
@@ -51,7 +30,7 @@ def start(reader: str) -> AppTest:
     return app
 
 
-def test_the_log_is_shown_newest_first(desk: Desk) -> None:
+def test_the_log_is_shown_newest_first(team_desk: Desk) -> None:
     shown = start("uwe").dataframe[0].value
     assert list(shown["Row"]) == [7, 6, 5, 4, 3, 2, 1]
     assert list(shown["What"])[-2:] == ["changed role", "added"]
@@ -59,7 +38,7 @@ def test_the_log_is_shown_newest_first(desk: Desk) -> None:
     assert json.loads(shown["Details"][1])["user"] == "ida"  # set again, as she was
 
 
-def test_a_long_log_has_pages_that_meet(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_log_has_pages_that_meet(team_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk_audit, "PAGE_LENGTH", 3)
     app = start("uwe")
     assert list(app.dataframe[0].value["Row"]) == [7, 6, 5]
@@ -68,12 +47,12 @@ def test_a_long_log_has_pages_that_meet(desk: Desk, monkeypatch: pytest.MonkeyPa
     assert app.caption[-1].value == "Rows 1 to 1 of 7"
 
 
-def test_verifying_tells_that_it_holds_or_which_row_does_not(desk: Desk, path: Path) -> None:
+def test_verifying_tells_that_it_holds_or_which_row_does_not(team_desk: Desk, tmp_path: Path) -> None:
     app = start("uwe")
     app.button(key="verify").click().run()
-    head = desk.sign_in("uwe").log_head()
+    head = team_desk.sign_in("uwe").log_head()
     assert app.success[0].value == f"7 rows hold; the last is `{head.hash}`"
-    with sqlite3.connect(path) as raw:
+    with sqlite3.connect(tmp_path / "desk.db") as raw:
         (trigger,) = raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%UPDATE%'")
         raw.execute(f"DROP TRIGGER {trigger[0]}")
         raw.execute("UPDATE review_audit SET actor = 'eve' WHERE number = 2")
@@ -83,19 +62,19 @@ def test_verifying_tells_that_it_holds_or_which_row_does_not(desk: Desk, path: P
 
 
 @pytest.mark.parametrize("user", ["ana", "eva", "ida", "eve", "local"])
-def test_it_is_for_auditors_alone(desk: Desk, user: str) -> None:
+def test_it_is_for_auditors_alone(team_desk: Desk, user: str) -> None:
     app = start(user)
     assert "may not see" in app.error[0].value or "must sign in" in app.error[0].value
     assert not app.dataframe
     assert not app.button
-    for refused in (desk.sign_in(user).log_head, lambda: list(desk.sign_in(user).export_log())):
+    for refused in (team_desk.sign_in(user).log_head, lambda: list(team_desk.sign_in(user).export_log())):
         with pytest.raises(NotAllowed):
             refused()
 
 
-def test_the_export_holds_the_whole_log_and_is_logged(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_export_holds_the_whole_log_and_is_logged(team_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anogan.review.desk._BATCH", 3)
-    auditor = desk.sign_in("uwe")
+    auditor = team_desk.sign_in("uwe")
     rows = json.loads(desk_audit.exported(auditor, "json"))["log"]
     assert [row["number"] for row in rows] == list(range(1, 9))
     assert (rows[-1]["actor"], rows[-1]["action"], rows[-1]["details"]) == ("uwe", "exported", {"log": True})
@@ -110,6 +89,7 @@ def test_the_export_holds_the_whole_log_and_is_logged(desk: Desk, monkeypatch: p
     assert auditor.verify().faults == ()
 
 
-def test_an_empty_log_says_so(path: Path) -> None:
-    open_desk(path).close()
+def test_an_empty_log_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANOGAN_DESK", str(tmp_path / "desk.db"))
+    open_desk(tmp_path / "desk.db").close()
     assert start("local").info[0].value == "Nothing has been done on this desk yet."

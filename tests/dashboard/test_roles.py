@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from desks import TEAM, new
+from desks import TEAM
 from streamlit.testing.v1 import AppTest
 
-from anogan.review import Desk, open_desk
+from anogan.review import Desk
 
+pytestmark = pytest.mark.usefixtures("run")
 READERS = ("ana", "eva")
 MEMBERS = {user: role for user, role in TEAM.items() if user != "ben"}
-
-
-@pytest.fixture
-def desk(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Return the desk of a team, with one case."""
-    monkeypatch.setenv("ANOGAN_DESK", str(tmp_path / "desk.db"))
-    opened = open_desk(tmp_path / "desk.db")
-    opened.add(new(1, p_value=0.0123))
-    opened.set_role("ida", "admin")
-    for user, role in TEAM.items():
-        opened.sign_in("ida").set_role(user, role)
-    yield opened
-    opened.close()
 
 
 def pages() -> None:
@@ -76,7 +61,7 @@ def decide(desk: Desk, user: str, verdict: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("user", MEMBERS)
-def test_every_role_sees_the_queue_and_may_export_and_readers_take(desk: Desk, user: str) -> None:
+def test_every_role_sees_the_queue_and_may_export_and_readers_take(team_desk: Desk, user: str) -> None:
     app = queue(user)
     assert "0.012" in words(app)
     assert offers(app) == ({"take"} if user in READERS else set())
@@ -84,17 +69,17 @@ def test_every_role_sees_the_queue_and_may_export_and_readers_take(desk: Desk, u
 
 
 @pytest.mark.parametrize("user", MEMBERS)
-def test_readers_decide_an_open_case_and_the_others_look_at_it(desk: Desk, user: str) -> None:
+def test_readers_decide_an_open_case_and_the_others_look_at_it(team_desk: Desk, user: str) -> None:
     app = case(user)
     assert offers(app) == ({"decide"} if user in READERS else set())
     assert "p = 0.012" in words(app)
     assert not app.warning, "who does not read is not told to wait"
-    assert desk.sign_in("ida").case(1).reader == (user if user in READERS else "")
+    assert team_desk.case(1).reader == (user if user in READERS else "")
 
 
 @pytest.mark.parametrize("user", MEMBERS)
-def test_second_readers_alone_arbitrate(desk: Desk, user: str) -> None:
-    decide(desk, "ben", "unsure", "poor quality")
+def test_second_readers_alone_arbitrate(team_desk: Desk, user: str) -> None:
+    decide(team_desk, "ben", "unsure", "poor quality")
     app = case(user)
     assert offers(app) == ({"decide"} if user == "eva" else set())
     assert ("arbitrat" in " ".join(one.value for one in app.warning)) == (user == "ana")
@@ -110,15 +95,15 @@ def test_second_readers_alone_arbitrate(desk: Desk, user: str) -> None:
         ("uwe", set()),
     ],
 )
-def test_who_has_decided_signs_and_a_second_reader_may_take_it_back(desk: Desk, user: str, may: set[str]) -> None:
-    decide(desk, "ben", "dismiss", "artifact")
+def test_who_has_decided_signs_and_a_second_reader_may_take_it_back(team_desk: Desk, user: str, may: set[str]) -> None:
+    decide(team_desk, "ben", "dismiss", "artifact")
     app = case(user)
     assert offers(app) == may
     assert "Dismiss" in words(app)
 
 
 @pytest.mark.parametrize("user", ["eve", "local"])
-def test_who_is_no_member_sees_a_sentence_and_nothing_else(desk: Desk, user: str) -> None:
+def test_who_is_no_member_sees_a_sentence_and_nothing_else(team_desk: Desk, user: str) -> None:
     app = queue(user)
     assert offers(app) == set()
     assert not app.download_button

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import tomli_w
-from desks import TEAM, new
+from desks import TEAM
 
-from anogan.review import Desk, Policy, open_desk
+from anogan.review import Desk, Policy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -28,20 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    """Return the desk of a team, with two cases, as its admin has it."""
-    opened = open_desk(tmp_path / "desk.db")
-    opened.add_many([new(1), new(2)])
-    opened.set_role("ida", "admin")
-    admin = opened.sign_in("ida")
-    for user, role in TEAM.items():
-        admin.set_role(user, role)
-    yield admin
-    opened.close()
-
-
-@pytest.fixture
-def address(run: Path, desk: Desk, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(run: Path, team_desk: Desk, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Start the dashboard of that desk for people who sign in."""
     monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")  # the provider of the test has no TLS
     (run / "profile.toml").touch()
@@ -111,7 +98,9 @@ def links(page: Page) -> set[str]:
     return {link.inner_text().split("\n")[-1] for link in page.locator('[data-testid="stTopNavLink"]').all()}
 
 
-def test_people_sign_in_see_what_their_role_has_and_sign_out(page: Page, address: str, port: int, desk: Desk) -> None:
+def test_people_sign_in_see_what_their_role_has_and_sign_out(
+    page: Page, address: str, port: int, team_desk: Desk
+) -> None:
     with provider(port):
         page.goto(f"{address}/desk")
         page.get_by_role("button", name="Sign in").wait_for()
@@ -121,14 +110,14 @@ def test_people_sign_in_see_what_their_role_has_and_sign_out(page: Page, address
         sign_in(page, "ana")
         page.get_by_text("ana · reader").wait_for()
         page.goto(f"{address}/desk")
-        page.get_by_text("image 2").wait_for()
+        page.get_by_text("image 1").wait_for()
         assert page.get_by_role("button", name="Take the next case").is_visible()
         assert {"Work list", "Evaluation", "Desk"} <= links(page)
         assert not {"Audit", "Members"} & links(page)
 
         page.goto(f"{address}/audit")
         page.get_by_text("This page is not for your role on the desk.").wait_for()
-        desk.set_policy(Policy(blind_first=True))
+        team_desk.set_policy(Policy(blind_first=True))
         for typed in ("worklist", "case", "upload", "evaluation"):
             page.goto(f"{address}/{typed}")
             page.get_by_text("so pages that show scores are not for its readers").wait_for()
