@@ -134,6 +134,16 @@ def free_port(wanted: int) -> int:
     raise ValueError(f"port {wanted}: it and the ports after it are taken; name another with --port")
 
 
+def url(host: str, port: int) -> str:
+    """Return where this machine reaches a server that listens on an address.
+
+    >>> url("127.0.0.1", 80), url("0.0.0.0", 80), url("::", 80)
+    ('http://127.0.0.1:80', 'http://127.0.0.1:80', 'http://[::1]:80')
+    """
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
 def serve(
     run: Path, port: int, desk: str = "", host: str = "127.0.0.1", sign_in: Path | None = None, address: str = ""
 ) -> int:
@@ -158,7 +168,7 @@ def serve(
     free = free_port(port)
     if sign_in is not None and free != port:  # the provider sends people back to one address
         raise ValueError(f"port {port}: is taken; name the one that redirect_uri leads to with --port, or free it")
-    local = f"http://{'127.0.0.1' if host in ('0.0.0.0', *LOOPBACK) else host}:{free}"
+    local = url(host, free)
     options = [
         f"--server.port={free}",
         f"--server.address={host}",
