@@ -34,11 +34,13 @@ def user() -> str:
     ValueError
         Nobody has (with no words), or the sign-in does not hold; see `openid.member`.
     """
+    if not st.secrets.load_if_toml_exists():  # without them another claim might name another person
+        raise ValueError("The settings of the sign-in cannot be read; ask who runs this dashboard.")
     claims = _claims()
     if claims.get("is_logged_in") is not True:
         raise ValueError("")
-    section = st.secrets.get("anogan", {}) if st.secrets.load_if_toml_exists() else {}
-    return openid.member(claims, section.get("claim", openid.CLAIM), time.time())
+    claim = st.secrets.get("anogan", {}).get("claim", openid.CLAIM)
+    return openid.member(claims, claim, time.time())
 
 
 def page(reason: str = "") -> None:
