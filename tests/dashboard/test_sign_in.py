@@ -111,7 +111,7 @@ def test_people_sign_in_see_what_their_role_has_and_sign_out(
         page.get_by_text("ana · reader").wait_for()
         page.goto(f"{address}/desk")
         page.get_by_text("image 1").wait_for()
-        assert page.get_by_role("button", name="Take the next case").is_visible()
+        page.get_by_role("button", name="Take the next case").wait_for()
         assert {"Work list", "Evaluation", "Desk"} <= links(page)
         assert not {"Audit", "Members"} & links(page)
 
@@ -142,7 +142,7 @@ def test_people_sign_in_see_what_their_role_has_and_sign_out(
 
 
 def test_a_sign_in_that_runs_out_ends_though_nobody_clicks(page: Page, address: str, port: int) -> None:
-    with provider(port, seconds=12):
+    with provider(port, seconds=15):
         page.goto(address)
         sign_in(page, "ana")
         page.get_by_text("ana · reader").wait_for()
