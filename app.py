@@ -2,17 +2,28 @@
 
 import streamlit as st
 
-from anogan.dashboard import case, desk, desk_case, desk_queue, evaluation, style, training, upload, widgets, worklist
+from anogan.dashboard import (
+    access,
+    case,
+    desk,
+    desk_audit,
+    desk_case,
+    desk_members,
+    desk_queue,
+    evaluation,
+    style,
+    training,
+    upload,
+    widgets,
+    worklist,
+)
 
 st.set_page_config(page_title="anogan", page_icon=style.ICON, layout="wide")
 pages = {
-    "worklist": st.Page(
-        worklist.page, title="Work list", icon=":material/list_alt:", url_path="worklist", default=True
-    ),
+    "worklist": st.Page(worklist.page, title="Work list", icon=":material/list_alt:", url_path="worklist"),
     "case": st.Page(case.page, title="Case", icon=":material/image_search:", url_path="case"),
     "upload": st.Page(upload.page, title="Upload", icon=":material/upload_file:", url_path="upload"),
     "evaluation": st.Page(evaluation.page, title="Evaluation", icon=":material/monitoring:", url_path="evaluation"),
-    "training": st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training"),
 }
 if desk.database():
     pages |= {
@@ -20,7 +31,12 @@ if desk.database():
         "desk case": st.Page(
             desk_case.page, title="Case of the desk", icon=":material/fact_check:", url_path="desk-case"
         ),
+        "audit": st.Page(desk_audit.page, title="Audit", icon=":material/history:", url_path="audit"),
+        "members": st.Page(desk_members.page, title="Members", icon=":material/group:", url_path="members"),
     }
-page = st.navigation(list(pages.values()), position="top")
-widgets.frame(pages)
+pages["training"] = st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training")
+allowed = access.permitted(pages)
+page = access.navigate(pages, allowed)
+widgets.frame(allowed)
+access.account()
 page.run()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from anogan.training import TrainingEvent
 
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Addresses at which nobody but this machine is answered."""
+
+
 class Bar:
     """A progress bar with the remaining time; plain lines, one per tenth, where there is no terminal.
 
@@ -130,28 +134,63 @@ def free_port(wanted: int) -> int:
     raise ValueError(f"port {wanted}: it and the ports after it are taken; name another with --port")
 
 
-def serve(run: Path, port: int, desk: str = "") -> int:
-    """Serve the dashboard of a run, and of a review desk if one is named, until it is stopped; return the exit code."""
-    port = free_port(port)
-    address = f"http://127.0.0.1:{port}"
+def url(host: str, port: int) -> str:
+    """Return where this machine reaches a server that listens on an address.
+
+    >>> url("127.0.0.1", 80), url("0.0.0.0", 80), url("::", 80)
+    ('http://127.0.0.1:80', 'http://127.0.0.1:80', 'http://[::1]:80')
+    """
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def serve(
+    run: Path, port: int, desk: str = "", host: str = "127.0.0.1", sign_in: Path | None = None, address: str = ""
+) -> int:
+    """Serve the dashboard of a run until it is stopped; return the exit code.
+
+    Parameters
+    ----------
+    run, port
+        The run folder, and a port; the next free one if it is taken, unless people sign in.
+    desk
+        The database of a review desk to show, too.
+    host
+        The address to listen on.
+    sign_in, address
+        The settings of the sign-in, and where they have people open the dashboard.
+
+    Raises
+    ------
+    ValueError
+        No port is free.
+    """
+    free = free_port(port)
+    if sign_in is not None and free != port:  # the provider sends people back to one address
+        raise ValueError(f"port {port}: is taken; name the one that redirect_uri leads to with --port, or free it")
+    local = url(host, free)
     options = [
-        f"--server.port={port}",
-        "--server.address=127.0.0.1",
+        f"--server.port={free}",
+        f"--server.address={host}",
         "--server.headless=true",
         "--logger.level=warning",
+        *([f"--secrets.files={sign_in.resolve()}"] if sign_in is not None else []),
     ]
     command = [sys.executable, "-m", "streamlit", "run", str(router()), *options, "--", "--run", str(run.resolve())]
     # Streamlit looks for .streamlit/config.toml (theme, limits, no statistics) where it is started.
     # The desk goes by the environment: its URL may hold a password, and everybody can list a process's arguments.
     environment = os.environ | ({"ANOGAN_DESK": desk} if desk else {})
+    if sign_in is not None:
+        environment["ANOGAN_SIGN_IN"] = "required"  # also if its file goes away
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=router().parent, env=environment)
     # A dashboard that outlives the command that opened it would keep the port.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        while not _answers(f"{address}/_stcore/health"):
+        while not _answers(f"{local}/_stcore/health"):
             if server.poll() is not None:
                 return server.returncode
             time.sleep(0.2)
+        address = address or local
         print(f"the dashboard is open at {address} (Ctrl-C closes it)", flush=True)
         if sys.stdout.isatty() and (sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")):
             webbrowser.open(address)

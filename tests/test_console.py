@@ -85,8 +85,23 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
     assert console.free_port(taken) == taken
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8501"),
+        ("localhost", "http://localhost:8501"),
+        ("0.0.0.0", "http://127.0.0.1:8501"),
+        ("::", "http://[::1]:8501"),
+        ("::1", "http://[::1]:8501"),
+        ("10.0.0.7", "http://10.0.0.7:8501"),
+    ],
+)
+def test_a_server_is_reached_by_the_address_that_it_listens_on(host: str, address: str) -> None:
+    assert console.url(host, 8501) == address
+
+
 def test_the_router_is_found() -> None:
-    assert "st.navigation" in console.router().read_text(encoding="utf-8")
+    assert "access.navigate" in console.router().read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Run, app, load_detector
+from anogan.console import LOOPBACK
 
 if TYPE_CHECKING:
     from anogan.serving.keys import Keys
@@ -71,7 +72,7 @@ def serve(
         typer.echo("warning: there is no key yet, so nobody can ask; make one with `anogan key create`", err=True)
     if detector.calibration is None:
         typer.echo(f"warning: {run} is not calibrated, so no photo passes; run `anogan calibrate`", err=True)
-    if host not in ("127.0.0.1", "::1", "localhost") and certificate is None:
+    if host not in LOOPBACK and certificate is None:
         typer.echo("warning: photos and keys cross the network unencrypted; give --certificate", err=True)
     screener = Screener(run, detector, engine, store or run / "screenings", open_desk(database))
     names = {f"[{host}]" if ":" in host else host.lower(), *(name.lower() for name in allow_host or ())}

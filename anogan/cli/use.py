@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Data, Run, app, finish, load_detector, sentence, unpack
-from anogan.console import Bar, serve
+from anogan.console import LOOPBACK, Bar, serve
 
 if TYPE_CHECKING:
     from anogan.io.archive import Unpacked
@@ -279,14 +279,42 @@ def dashboard(
             show_default=False,
         ),
     ] = "",
+    sign_in: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SETTINGS",
+            help="Have people sign in with OpenID Connect, as this TOML file says; the desk's members come in.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than this machine's needs --sign-in.")
+    ] = "127.0.0.1",
 ) -> None:
     """Open the work list, the heat maps, the evaluation and a review desk in a browser."""
     if not (run / "profile.toml").is_file():  # a training that still runs can be watched
         raise ValueError(f"{run}: not a run folder; make one with `anogan train`")
+    if host not in LOOPBACK and sign_in is None:
+        raise ValueError(f"--host {host}: the whole network could look at the images; give --sign-in, too")
+    address = ""
+    if sign_in is not None:
+        if not desk:
+            raise ValueError("--sign-in: needs --desk, whose members may come in")
+        from anogan.dashboard.openid import read_settings
+
+        address = read_settings(sign_in)
     if desk:
         from anogan.review import open_desk
         from anogan.review.database import absolute
 
-        open_desk(desk).close()
+        opened = open_desk(desk)
+        alone = opened.reader.may("administer")  # without members, on behalf of nobody
+        opened.close()
+        if sign_in is not None and alone:
+            raise ValueError(
+                "--sign-in: nobody is a member of the desk yet; begin with `anogan desk member DATABASE NAME admin`"
+            )
         desk = absolute(desk)
-    raise SystemExit(serve(run, port, desk))
+    if host not in LOOPBACK:
+        typer.echo("warning: images cross the network unencrypted unless a proxy with TLS stands before this", err=True)
+    raise SystemExit(serve(run, port, desk, host, sign_in, address))

@@ -8,7 +8,7 @@ import os
 
 import streamlit as st
 
-from anogan.dashboard import widgets
+from anogan.dashboard import sign_in, widgets
 from anogan.review import LOCAL, Case, Desk, Query, open_desk
 from anogan.review.export import document, table
 
@@ -22,18 +22,34 @@ def database() -> str:
 
 
 def require_desk() -> Desk:
-    """Return the desk on behalf of who is named in the field, or say what is wrong and end the page."""
+    """Return the desk on behalf of who is signed in or named in the field, or say what is wrong and end the page."""
     if not database():
         start = "anogan dashboard runs/NAME --desk DATABASE"
         widgets.empty("No review desk", "Start the dashboard with the desk's database:", start)
         st.stop()
+    if not sign_in.required():
+        _ask_name()
     try:
-        desk = _connected(database()).sign_in(_name())
+        desk = opened()
         desk.reader.need("see")
     except ValueError as error:
         widgets.problem(error)
         st.stop()
     return desk
+
+
+def opened() -> Desk:
+    """Return the desk on behalf of who has signed in, or where nobody must is named in the field.
+
+    Raises
+    ------
+    ValueError
+        Nobody has signed in, or the database cannot be opened.
+    """
+    if not database():
+        raise ValueError("a sign-in needs a review desk, which knows its members; start the dashboard with --desk")
+    name = sign_in.user() if sign_in.required() else (st.session_state.get("desk_reader") or "").strip() or LOCAL
+    return _connected(database()).sign_in(name)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -42,9 +58,9 @@ def _connected(url: str) -> Desk:
     return open_desk(url)
 
 
-def _name() -> str:
+def _ask_name() -> None:
     """Ask who reads. The server listens on this machine alone, so it is a statement, as `--as` is, not a sign-in."""
-    given = st.text_input(
+    st.text_input(
         "Reader",
         LOCAL,
         key="desk_reader",
@@ -53,12 +69,11 @@ def _name() -> str:
         max_chars=100,
         help="Your name as the desk's list of members has it. A desk without members is that of one person, local.",
     )
-    return (given or "").strip() or LOCAL
 
 
 def may_see_judgments(desk: Desk) -> bool:
-    """Tell whether this reader may list cases by what the detector says of them."""
-    return not (desk.policy.blind_first and desk.reader.may("read"))
+    """Tell whether this reader may see what the detector says of cases that wait for a decision."""
+    return not desk.policy.blind_first or (desk.reader.may("see") and not desk.reader.may("read"))
 
 
 def open_case(id: int) -> None:

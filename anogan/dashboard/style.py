@@ -13,6 +13,7 @@ SHEET = """<style>
   color: #43525c;
   font-size: .9rem;
 }
+.st-key-account { margin: -.8rem 0 -.9rem; color: #43525c; }
 [data-testid="stCaptionContainer"] { color: #43525c !important; opacity: 1 !important; }
 .stMainBlockContainer h1 { padding: .3rem 0 .7rem; }
 .st-key-list-header { padding: 0 .8rem; margin-bottom: -.4rem; }

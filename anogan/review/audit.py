@@ -91,19 +91,24 @@ def append(
 ) -> None:
     """Add a row; the last thing that a transaction does, because others wait for the end of the log."""
     lock(connection, AUDIT_LOCK)
-    last = connection.execute(
-        select(AuditRow.number, AuditRow.hash).order_by(AuditRow.number.desc()).limit(1)
-    ).one_or_none()
-    number, previous = (last.number + 1, last.hash) if last else (1, START)
+    last = end(connection)
     row = {
-        "number": number,
+        "number": last.count + 1,
         "at": datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="microseconds"),
         "actor": actor,
         "action": action,
         "case_id": case,
         "details": canonical(details),
     }
-    connection.execute(insert(AuditRow).values(row | {"previous": previous, "hash": link(previous, row)}))
+    connection.execute(insert(AuditRow).values(row | {"previous": last.hash, "hash": link(last.hash, row)}))
+
+
+def end(connection: Connection) -> Head:
+    """Return the end of the log as it stands."""
+    last = connection.execute(
+        select(AuditRow.number, AuditRow.hash).order_by(AuditRow.number.desc()).limit(1)
+    ).one_or_none()
+    return Head(last.number, last.hash) if last else Head(0, START)
 
 
 def entries(connection: Connection, after: int = 0, size: int | None = None) -> Iterator[Entry]:

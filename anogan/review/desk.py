@@ -273,6 +273,21 @@ class Desk:
             tx.reader.need("audit")
             return tuple(audit.entries(tx.session.connection(), after, size))
 
+    def log_head(self) -> audit.Head:
+        """Return the end of the audit log: how many rows, and the hash of the last."""
+        with self._transaction() as tx:
+            tx.reader.need("audit")
+            return audit.end(tx.session.connection())
+
+    def export_log(self) -> Iterator[audit.Entry]:
+        """Yield the whole audit log; that is logged, too, as its last row."""
+        with self._change() as tx:
+            tx.reader.need("audit")
+            tx.log("exported", log=True)
+            count = audit.end(tx.session.connection()).count
+        for after in range(0, count, _BATCH):
+            yield from self.log(after, min(_BATCH, count - after))
+
     def verify(self, anchor: audit.Head | None = None) -> audit.Verified:
         """Verify the audit log, see `anogan.review.audit.verify`."""
         with self._transaction() as tx:

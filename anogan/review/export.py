@@ -6,12 +6,13 @@ import csv
 import datetime
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from anogan.io.atomic import write_bytes
+from anogan.review.audit import Entry, canonical
 from anogan.review.cases import Case, Decision, Query
 from anogan.review.desk import Desk
 
@@ -19,6 +20,7 @@ _CASE = (
     "id", "key", "kind", "subject", "title", "detector", "threshold", "status", "reason", "score", "p_value", "flagged",
     "priority", "added", "state", "version", "verdict", "signed_by", "signed", "blind",
 )  # fmt: skip
+_LOG = ("number", "at", "actor", "action", "case", "details", "hash")
 _DECISION = ("reader", "stage", "blind", "verdict", "reason", "text", "seconds", "decided")
 
 
@@ -57,6 +59,26 @@ def table(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
     writer.writerow([*_CASE, *(f"decision_{name}" for name in _DECISION)])
     writer.writerows(row for case, decisions in records for row in _rows(case, decisions))
     return text.getvalue()
+
+
+def log_table(entries: Iterable[Entry]) -> str:
+    """Return rows of the audit log as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_LOG)
+    for one in entries:
+        writer.writerow([_cell(canonical(value) if name == "details" else value) for name, value in _named(one)])
+    return text.getvalue()
+
+
+def log_document(entries: Iterable[Entry]) -> str:
+    """Return rows of the audit log as JSON, from which their hashes can be worked out again; see `audit.link`."""
+    rows = [dict(_named(one)) for one in entries]
+    return json.dumps({"format": 1, "log": rows}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _named(entry: Entry) -> list[tuple[str, Any]]:
+    return [(name, getattr(entry, name)) for name in _LOG]
 
 
 def _rows(case: Case, decisions: tuple[Decision, ...]) -> Iterator[list[Any]]:

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
+from desks import TEAM, new
 
 from anogan.io.results import ResultsWriter, read_results
+from anogan.review import Desk, open_desk
 from anogan.scan import Result, Scan
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = shutil.which("chromium") or ("/usr/bin/chromium" if Path("/usr/bin/chromium").is_file() else None)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors", "spectrum")
 
 
@@ -205,3 +223,44 @@ def cases_of() -> Callable[[Path], list[dict[str, Any]]]:
         return list(json.loads((folder / "results" / "results.json").read_text(encoding="utf-8"))["cases"])
 
     return read
+
+
+@pytest.fixture
+def lone_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return a desk with one case and no members, which the dashboard is told to show."""
+    path = str(tmp_path / "desk.db")
+    monkeypatch.setenv("ANOGAN_DESK", path)
+    opened = open_desk(path)
+    opened.add(new(1, p_value=0.0123))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def team_desk(lone_desk: Desk) -> Desk:
+    """Return that desk with the members of `TEAM`, as its admin has it."""
+    lone_desk.set_role("ida", "admin")
+    admin = lone_desk.sign_in("ida")
+    for user, role in TEAM.items():
+        admin.set_role(user, role)
+    return admin
+
+
+@pytest.fixture
+def port() -> int:
+    """Return a port on this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return the system's chromium."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,38 +10,21 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or ("/usr/bin/chromium" if Path("/usr/bin/chromium").is_file() else None)
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"),
-]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def address(run: Path, tmp_path: Path) -> Iterator[str]:
+def address(run: Path, port: int, tmp_path: Path) -> Iterator[str]:
     """Start the dashboard on a free loopback port, and stop it afterwards."""
-    port = free_port()
     log = tmp_path / "server.log"
     arguments = ["streamlit", "run", "app.py", "--server.port", str(port), "--", "--run", str(run)]
     environment = {name: value for name, value in os.environ.items() if name != "ANOGAN_RUN"}
@@ -69,30 +50,27 @@ def address(run: Path, tmp_path: Path) -> Iterator[str]:
         server.wait(20)
 
 
-def test_a_case_opens_and_its_heat_map_is_seen(address: str) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+def test_a_case_opens_and_its_heat_map_is_seen(browser: Browser, address: str) -> None:
     outside: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.set_default_timeout(60_000)
-        page.on("request", lambda request: outside.append(request.url) if is_outside(request.url, address) else None)
-        page.goto(address)
-        row = page.locator(".st-key-row-0")
-        row.get_by_role("button", name="Open").wait_for()
-        page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
-        name = row.locator("strong").first.inner_text()
-        row.locator("strong").first.click(force=True)  # anywhere on the row, not only on its button
-        page.get_by_role("heading", name=name).wait_for()
-        assert "case=" in page.url
-        assert name not in page.url
-        heat = page.locator('img[alt^="Heat map over the image"]')
-        heat.wait_for()
-        page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=heat.element_handle())
-        assert heat.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [64, 64]
-        page.keyboard.press("n")
-        page.get_by_text("Case 2 of").wait_for()
-        browser.close()
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.on("request", lambda request: outside.append(request.url) if is_outside(request.url, address) else None)
+    page.goto(address)
+    row = page.locator(".st-key-row-0")
+    row.get_by_role("button", name="Open").wait_for()
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    name = row.locator("strong").first.inner_text()
+    row.locator("strong").first.click(force=True)  # anywhere on the row, not only on its button
+    page.get_by_role("heading", name=name).wait_for()
+    assert "case=" in page.url
+    assert name not in page.url
+    heat = page.locator('img[alt^="Heat map over the image"]')
+    heat.wait_for()
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=heat.element_handle())
+    assert heat.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [64, 64]
+    page.keyboard.press("n")
+    page.get_by_text("Case 2 of").wait_for()
+    page.close()
     assert outside == [], "the dashboard may not speak to other hosts: results may show patients"
 
 
