@@ -174,3 +174,28 @@ def signals(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], best: i
     figure.update_annotations(font={"size": 12, "color": INK})
     figure.update_layout(height=190, margin={"l": 0, "r": 8, "t": 28, "b": 0}, showlegend=False)
     return _inked(figure)
+
+
+def timeline(snapshots: Mapping[str, Sequence[int]], kept: Mapping[str, int], shown: tuple[str, int]) -> go.Figure:
+    """Draw the snapshots of each phase, {phase: steps}, with the step that is kept of each and the one on view."""
+    figure = go.Figure()
+    for phase, steps in snapshots.items():
+        marker = {"color": HEALTHY, "size": 9, "symbol": "circle"}
+        figure.add_scatter(
+            x=list(steps), y=[phase] * len(steps), mode="lines+markers", marker=marker, line={"color": "#a9d0e6"},
+            name="snapshot", showlegend=phase == next(iter(snapshots)), hovertemplate="step %{x}<extra></extra>",
+        )  # fmt: skip
+    marks = {
+        "on view": ([shown[1]], [shown[0]], {"color": INK, "size": 17, "symbol": "circle-open", "line": {"width": 2}}),
+        "kept": (list(kept.values()), list(kept), {"color": ABNORMAL, "size": 15, "symbol": "star"}),
+    }
+    for name, (x, y, marker) in marks.items():
+        if x:
+            figure.add_scatter(
+                x=x, y=y, mode="markers", marker=marker, name=name, hovertemplate=f"{name}: step %{{x}}<extra></extra>"
+            )
+    figure.update_layout(
+        height=120 + 34 * len(snapshots), margin={"l": 0, "r": 8, "t": 4, "b": 0}, xaxis_title="step",
+        yaxis={"autorange": "reversed", "type": "category"}, legend={"orientation": "h", "y": 1.3, "x": 0},
+    )  # fmt: skip
+    return _inked(figure)
