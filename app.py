@@ -2,7 +2,21 @@
 
 import streamlit as st
 
-from anogan.dashboard import case, desk, desk_case, desk_queue, evaluation, style, training, upload, widgets, worklist
+from anogan.dashboard import (
+    case,
+    desk,
+    desk_case,
+    desk_queue,
+    desk_statistics,
+    evaluation,
+    health,
+    model_card,
+    style,
+    training,
+    upload,
+    widgets,
+    worklist,
+)
 
 st.set_page_config(page_title="anogan", page_icon=style.ICON, layout="wide")
 pages = {
@@ -13,12 +27,17 @@ pages = {
     "upload": st.Page(upload.page, title="Upload", icon=":material/upload_file:", url_path="upload"),
     "evaluation": st.Page(evaluation.page, title="Evaluation", icon=":material/monitoring:", url_path="evaluation"),
     "training": st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training"),
+    "model card": st.Page(model_card.page, title="Model card", icon=":material/badge:", url_path="model-card"),
+    "health": st.Page(health.page, title="Health", icon=":material/monitor_heart:", url_path="health"),
 }
 if desk.database():
     pages |= {
         "desk": st.Page(desk_queue.page, title="Desk", icon=":material/inbox:", url_path="desk"),
         "desk case": st.Page(
             desk_case.page, title="Case of the desk", icon=":material/fact_check:", url_path="desk-case"
+        ),
+        "desk statistics": st.Page(
+            desk_statistics.page, title="Work of the desk", icon=":material/query_stats:", url_path="desk-statistics"
         ),
     }
 page = st.navigation(list(pages.values()), position="top")
