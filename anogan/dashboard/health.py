@@ -48,7 +48,7 @@ def calibration(run: Path) -> None:
     st.subheader("Drift monitor", anchor=False)
     if not (run / "drift.json").is_file():
         st.badge("Nothing counted yet", icon=":material/hourglass_empty:", color="gray")
-        st.caption(f"`anogan inspect {run.as_posix()} IMAGES... --monitor` and `anogan serve` feed it.")
+        st.caption(f"`anogan inspect {run.as_posix()} IMAGES... --monitor` and `anogan serve --monitor` feed it.")
         return
     try:
         monitor = drift.Monitor.open(run)
