@@ -219,6 +219,8 @@ def by_day(
         xaxis={"title": "day (UTC)", "tickformat": "%d %b"}, hovermode="x unified",
         legend={"orientation": "h", "y": -0.3, "x": 0},
     )  # fmt: skip
+    if len(dates) <= 10:  # or a few days are told in hours
+        figure.update_xaxes(tickvals=list(dates))
     return _inked(figure)
 
 

@@ -67,7 +67,8 @@ def days(found: tuple[Day, ...]) -> None:
     lines = {"readings": [day.readings for day in found], "signed": [day.signed for day in found]}
     figure = charts.by_day([day.date for day in found], {k: v for k, v in bars.items() if any(v)}, lines)
     came, read = sum(sum(day.came.values()) for day in found), sum(day.readings for day in found)
-    alt = f"By day: {came} cases came and {read} readings were made on {len(found)} days"
+    on = "1 day" if len(found) == 1 else f"{len(found)} days"
+    alt = f"By day: {came} cases came and {read} readings were made on {on}"
     st.plotly_chart(figure, config=charts.PLAIN_BAR, alt=alt)
 
 
@@ -90,7 +91,7 @@ def agreement(found: Statistics) -> None:
         hide_index=True,
     )
     st.caption(
-        "In brackets: 95 % intervals (Wilson's; kappa's for large samples, too narrow below some 50 cases). Kappa is 0 "
+        "In brackets: 95 % intervals (Wilson's; kappa's is one for large samples). Kappa is 0 "
         "where they agree as often as by chance, and not defined where both always say the same. What waits for a "
         "reading is not in it."
     )

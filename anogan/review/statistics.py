@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Label, Select, Subquery, and_, case, cast, func, select
+from sqlalchemy import ColumnElement, Integer, Label, Select, Subquery, case, cast, func, select
 
 from anogan.metrics import Estimate, cohen_kappa, wilson
 from anogan.review.cases import REASONS, Query, moment
@@ -181,35 +181,44 @@ def _day(tx: Transaction, column: Any) -> Label[int]:
     return cast(days if tx.session.get_bind().dialect.name == "sqlite" else func.floor(days), Integer).label("day")
 
 
-def _last(blind: bool, *by: Any) -> Subquery:
-    """Return the last decision on each case at each stage, blind or not: a case that was reopened has several."""
-    key = (DecisionRow.case_id, DecisionRow.stage, *by)
-    recent = func.row_number().over(partition_by=key, order_by=DecisionRow.version.desc()).label("recent")
-    ranked = select(*key, DecisionRow.verdict, recent).where(DecisionRow.blind.is_(blind)).subquery()
-    return select(ranked).where(ranked.c.recent == 1).subquery()
-
-
 def _readers(tx: Transaction, chosen: Sequence[ColumnElement[bool]]) -> Agreement:
-    first, second = _last(False), _last(False)
-    found = (
-        select(first.c.verdict, second.c.verdict, func.count())
-        .join(second, second.c.case_id == first.c.case_id)
-        .join(CaseRow, CaseRow.id == first.c.case_id)
-        .where(first.c.stage == "first", second.c.stage == "second", CaseRow.state.in_(_SEEN), *chosen)
-        .group_by(first.c.verdict, second.c.verdict)
-    )
-    return _agreement(tx, found, VERDICTS)
+    sides = DecisionRow.stage == "first", DecisionRow.stage == "second"
+    pairs = _pairs(sides, [DecisionRow.blind.is_(False)], [DecisionRow.case_id])
+    return _counted(tx, pairs, [CaseRow.state.in_(_SEEN), *chosen])
 
 
 def _blind(tx: Transaction, chosen: Sequence[ColumnElement[bool]]) -> Agreement:
-    before, after = _last(True, DecisionRow.reader), _last(False, DecisionRow.reader)
-    same = and_(*(before.c[name] == after.c[name] for name in ("case_id", "stage", "reader")))
+    sides = DecisionRow.blind.is_(True), DecisionRow.blind.is_(False)
+    pairs = _pairs(sides, [], [DecisionRow.case_id, DecisionRow.stage, DecisionRow.reader])
+    return _counted(tx, pairs, [CaseRow.state.in_(_DONE), *chosen])
+
+
+def _pairs(
+    sides: tuple[ColumnElement[bool], ColumnElement[bool]], among: Sequence[ColumnElement[bool]], by: Sequence[Any]
+) -> Subquery:
+    """Return the last verdict of each of two sides, beside each other: a case that was reopened has several.
+
+    One pass and no join of the decisions with themselves, for which PostgreSQL may choose a loop in a loop.
+    """
+    side = case((sides[0], 0), (sides[1], 1), else_=2).label("side")
+    version = DecisionRow.version.desc()
+    recent = func.row_number().over(partition_by=(*by, side.element), order_by=version).label("recent")
+    ranked = select(*by, DecisionRow.verdict, side, recent).where(*among).subquery()
+    both = [func.max(case((ranked.c.side == place, ranked.c.verdict))) for place in (0, 1)]
+    return (
+        select(ranked.c.case_id, both[0].label("first"), both[1].label("second"))
+        .where(ranked.c.recent == 1)
+        .group_by(*(ranked.c[column.key] for column in by))
+        .subquery()
+    )
+
+
+def _counted(tx: Transaction, pairs: Subquery, conditions: Sequence[ColumnElement[bool]]) -> Agreement:
     found = (
-        select(before.c.verdict, after.c.verdict, func.count())
-        .join(after, same)
-        .join(CaseRow, CaseRow.id == before.c.case_id)
-        .where(CaseRow.state.in_(_DONE), *chosen)
-        .group_by(before.c.verdict, after.c.verdict)
+        select(pairs.c.first, pairs.c.second, func.count())
+        .join(CaseRow, CaseRow.id == pairs.c.case_id)
+        .where(pairs.c.first.is_not(None), pairs.c.second.is_not(None), *conditions)
+        .group_by(pairs.c.first, pairs.c.second)
     )
     return _agreement(tx, found, VERDICTS)
 

@@ -121,5 +121,5 @@ def test_the_filters_leave_out(admin: Desk) -> None:
 
 def test_charts_are_told_in_words(admin: Desk) -> None:
     alts = [chart.proto.alt for chart in start("ida").get("plotly_chart")]
-    assert alts[0] == "By day: 6 cases came and 5 readings were made on 1 days"
+    assert alts[0] == "By day: 6 cases came and 5 readings were made on 1 day"
     assert alts[1].startswith("Share confirmed: above 0.001 to 0.01 100%, above 0.01 to 0.05 0%")
