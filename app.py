@@ -10,7 +10,10 @@ from anogan.dashboard import (
     desk_case,
     desk_members,
     desk_queue,
+    desk_statistics,
     evaluation,
+    health,
+    model_card,
     style,
     training,
     upload,
@@ -31,10 +34,17 @@ if desk.database():
         "desk case": st.Page(
             desk_case.page, title="Case of the desk", icon=":material/fact_check:", url_path="desk-case"
         ),
+        "desk statistics": st.Page(
+            desk_statistics.page, title="Work of the desk", icon=":material/query_stats:", url_path="desk-statistics"
+        ),
         "audit": st.Page(desk_audit.page, title="Audit", icon=":material/history:", url_path="audit"),
         "members": st.Page(desk_members.page, title="Members", icon=":material/group:", url_path="members"),
     }
-pages["training"] = st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training")
+pages |= {
+    "training": st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training"),
+    "model card": st.Page(model_card.page, title="Model card", icon=":material/badge:", url_path="model-card"),
+    "health": st.Page(health.page, title="Health", icon=":material/monitor_heart:", url_path="health"),
+}
 allowed = access.permitted(pages)
 page = access.navigate(pages, allowed)
 widgets.frame(allowed)

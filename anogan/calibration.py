@@ -8,6 +8,7 @@ images as exchangeable; where a subject has several, they are alike, and the num
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -74,6 +75,36 @@ def images_needed(false_alarm_rate: float, confidence: float | None = None) -> i
     if confidence is None:
         return int(np.ceil(1 / false_alarm_rate - 1e-9)) - 1
     return int(np.ceil(np.log1p(-confidence) / np.log1p(-false_alarm_rate) - 1e-9))
+
+
+def rate_at(scores: Sequence[float], threshold: float) -> float | None:
+    """Return the false-alarm rate that calibrates to the lowest threshold which flags the same of these healthy images.
+
+    Parameters
+    ----------
+    scores
+        (n,) of calibration images.
+    threshold
+        `score >= threshold` flags.
+
+    Returns
+    -------
+    float or None
+        In (0, 1), rounded up to six digits, which `rank` takes for the same; None where all of them are flagged, which
+        no rate asks for.
+
+    Examples
+    --------
+    >>> scores = [float(score) for score in range(1, 100)]
+    >>> rate_at(scores, 96.5), rate_at(scores, 1000.0), rate_at(scores, 0.5)
+    (0.04, 0.01, None)
+    >>> float(Calibration.fit(np.array(scores), 0.04).threshold)
+    96.00000000000001
+    """
+    flagged = sum(score >= threshold for score in scores)
+    if flagged >= len(scores):
+        return None
+    return math.ceil(1e6 * (flagged + 1) / (len(scores) + 1) - 1e-6) / 1e6
 
 
 def discoveries(p_values: Sequence[float | None], rate: float) -> list[bool | None]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from anogan.calibration import Calibration, discoveries, images_needed, rank
+from anogan.calibration import Calibration, discoveries, images_needed, rank, rate_at
 
 
 def test_threshold_by_hand() -> None:
@@ -225,3 +225,15 @@ def test_the_false_discovery_rate_holds_in_a_simulation() -> None:
 def test_the_bound_is_the_rate_that_59_and_299_images_are_known_for() -> None:
     assert Calibration.fit(np.arange(59), 1 / 60).bound() == pytest.approx(1 - 0.05 ** (1 / 59))
     assert Calibration.fit(np.arange(299), 1 / 300).bound() < 0.01
+
+
+@pytest.mark.parametrize("n", [19, 30, 99, 996])
+def test_the_rate_at_a_threshold_calibrates_to_one_that_flags_the_same(n: int) -> None:
+    scores = np.sort(np.random.default_rng(n).normal(size=n))
+    for threshold in np.quantile(scores, [0.2, 1 / 3, 0.5, 0.9, 1.0]) + 1e-9:
+        rate = rate_at(scores.tolist(), threshold)
+        assert rate is not None
+        found = Calibration.fit(scores, rate)
+        assert found.threshold <= threshold
+        assert np.array_equal(scores >= found.threshold, scores >= threshold)
+    assert rate_at(scores.tolist(), scores[0]) is None

@@ -27,7 +27,13 @@ DEFAULT = Path("pacs.toml")
 def listen(
     run: Run,
     store: Annotated[
-        Path, typer.Option("--store", help="The folder of the queue; it holds patients' images.", show_default=False)
+        Path,
+        typer.Option(
+            "--store",
+            envvar="ANOGAN_STORE",
+            help="The folder of the queue; it holds patients' images.",
+            show_default=False,
+        ),
     ],
     settings: Annotated[Path, typer.Option("--settings", help="Who may send, and where results go.")] = DEFAULT,
 ) -> None:

@@ -50,6 +50,9 @@ def serve(
     megabytes: Annotated[float, typer.Option(min=0.001, help="Longest request.")] = 20.0,
     batch: Annotated[int, typer.Option(min=1, help="Most photos judged together; 1: each by itself.")] = 16,
     places: Annotated[int, typer.Option(min=1, help="Most photos inside at once; more are asked to come again.")] = 64,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="Count the scores in the run's drift monitor, see `anogan drift`.")
+    ] = False,
 ) -> None:
     """Judge photos that come over HTTP; what a person must see is in the review queue at once.
 
@@ -74,7 +77,7 @@ def serve(
         typer.echo(f"warning: {run} is not calibrated, so no photo passes; run `anogan calibrate`", err=True)
     if host not in LOOPBACK and certificate is None:
         typer.echo("warning: photos and keys cross the network unencrypted; give --certificate", err=True)
-    screener = Screener(run, detector, engine, store or run / "screenings", open_desk(database))
+    screener = Screener(run, detector, engine, store or run / "screenings", open_desk(database), monitor)
     names = {f"[{host}]" if ":" in host else host.lower(), *(name.lower() for name in allow_host or ())}
     settings = Settings(
         hosts=(*Settings.hosts, *sorted(names)), most_bytes=round(megabytes * 1e6), batch=batch, places=places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping, Sequence
 
@@ -173,4 +174,71 @@ def signals(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], best: i
         figure.add_vline(x=best, line_color="#8496a1", line_dash="dot", row=1, col=column)
     figure.update_annotations(font={"size": 12, "color": INK})
     figure.update_layout(height=190, margin={"l": 0, "r": 8, "t": 28, "b": 0}, showlegend=False)
+    return _inked(figure)
+
+
+def timeline(snapshots: Mapping[str, Sequence[int]], kept: Mapping[str, int], shown: tuple[str, int]) -> go.Figure:
+    """Draw the snapshots of each phase, {phase: steps}, with the step that is kept of each and the one on view."""
+    figure = go.Figure()
+    for phase, steps in snapshots.items():
+        marker = {"color": HEALTHY, "size": 9, "symbol": "circle"}
+        figure.add_scatter(
+            x=list(steps), y=[phase] * len(steps), mode="lines+markers", marker=marker, line={"color": "#a9d0e6"},
+            name="snapshot", showlegend=phase == next(iter(snapshots)), hovertemplate="step %{x}<extra></extra>",
+        )  # fmt: skip
+    marks = {
+        "on view": ([shown[1]], [shown[0]], {"color": INK, "size": 17, "symbol": "circle-open", "line": {"width": 2}}),
+        "kept": (list(kept.values()), list(kept), {"color": ABNORMAL, "size": 15, "symbol": "star"}),
+    }
+    for name, (x, y, marker) in marks.items():
+        if x:
+            figure.add_scatter(
+                x=x, y=y, mode="markers", marker=marker, name=name, hovertemplate=f"{name}: step %{{x}}<extra></extra>"
+            )
+    figure.update_layout(
+        height=120 + 34 * len(snapshots), margin={"l": 0, "r": 8, "t": 4, "b": 0}, xaxis_title="step",
+        yaxis={"autorange": "reversed", "type": "category"}, legend={"orientation": "h", "y": 1.3, "x": 0},
+    )  # fmt: skip
+    return _inked(figure)
+
+
+def by_day(
+    dates: Sequence[datetime.date], bars: Mapping[str, Sequence[int]], lines: Mapping[str, Sequence[int]]
+) -> go.Figure:
+    """Draw counts of each day: `bars` stacked, `lines` over them."""
+    figure = go.Figure()
+    patterns = ("", "/", "x", ".", "+")  # so that color is never the only sign
+    for index, (name, counts) in enumerate(bars.items()):
+        marker = {"color": CURVES[index % len(CURVES)], "pattern": {"shape": patterns[index % len(patterns)]}}
+        figure.add_bar(x=list(dates), y=list(counts), name=name, marker=marker)
+    for index, (name, counts) in enumerate(lines.items()):
+        line = {"color": (INK, CASE)[index % 2], "dash": DASHES[index % len(DASHES)], "width": 2}
+        figure.add_scatter(x=list(dates), y=list(counts), name=name, mode="lines+markers", line=line)
+    figure.update_layout(
+        barmode="stack", height=320, margin={"l": 0, "r": 8, "t": 8, "b": 0}, yaxis_title="cases",
+        xaxis={"title": "day (UTC)", "tickformat": "%d %b"}, hovermode="x unified",
+        legend={"orientation": "h", "y": -0.3, "x": 0},
+    )  # fmt: skip
+    if len(dates) <= 10:  # or a few days are told in hours
+        figure.update_xaxes(tickvals=list(dates))
+    return _inked(figure)
+
+
+def shares(names: Sequence[str], values: Sequence[tuple[float, float, float]], title: str) -> go.Figure:
+    """Draw shares with their intervals, (value, low, high) in [0, 1], one row each."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[value for value, _, _ in values], y=list(names), mode="markers", marker={"color": HEALTHY, "size": 11},
+        error_x={
+            "type": "data", "symmetric": False, "color": HEALTHY,
+            "array": [high - value for value, _, high in values],
+            "arrayminus": [value - low for value, low, _ in values],
+        },
+        hovertemplate="%{x:.1%}<extra>%{y}</extra>",
+    )  # fmt: skip
+    figure.update_layout(
+        height=90 + 34 * len(names), margin={"l": 0, "r": 8, "t": 4, "b": 0}, showlegend=False,
+        xaxis={"title": title, "range": [-0.02, 1.02], "tickformat": ".0%"},
+        yaxis={"autorange": "reversed", "type": "category"},
+    )  # fmt: skip
     return _inked(figure)

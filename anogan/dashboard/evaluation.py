@@ -10,8 +10,9 @@ import numpy as np
 import streamlit as st
 
 from anogan import metrics
-from anogan.dashboard import case_view, charts, run_folder, widgets
+from anogan.dashboard import case_view, charts, run_folder, widgets, workload
 from anogan.dashboard.widgets import interval, number, plain
+from anogan.metrics import Estimate
 
 SHOWN_MISTAKES = 6
 
@@ -36,7 +37,7 @@ def page() -> None:
     if not scored or all(abnormal) or not any(abnormal):
         st.info("A curve needs scores of healthy and of abnormal images; this evaluation holds only one kind.")
     else:
-        operating_point(evaluation, scored, abnormal)
+        operating_point(run, evaluation, scored, abnormal)
     parts(evaluation)
     not_scored(evaluation)
 
@@ -65,8 +66,10 @@ def headline(evaluation: Mapping[str, Any]) -> None:
         st.caption(plain(note))
 
 
-def operating_point(evaluation: Mapping[str, Any], scored: Sequence[Mapping[str, Any]], abnormal: list[bool]) -> None:
-    """Show the curve with a movable threshold, the confusion table it gives, and the mistakes it makes."""
+def operating_point(
+    run: Path, evaluation: Mapping[str, Any], scored: Sequence[Mapping[str, Any]], abnormal: list[bool]
+) -> None:
+    """Show the curve with a movable threshold, the confusion table and the work it gives, and the mistakes it makes."""
     st.subheader("Operating point", anchor=False)
     scores = [float(entry["score"]) for entry in scored]
     calibrated = (evaluation.get("operating_point") or {}).get("threshold")
@@ -98,7 +101,10 @@ def operating_point(evaluation: Mapping[str, Any], scored: Sequence[Mapping[str,
         st.plotly_chart(figure, config=charts.PLAIN_BAR, alt=alt)
     with right:
         table(counts)
-        rates(counts, evaluation, at_start)
+        sensitivity, specificity = rates(counts, evaluation, at_start)
+        if not at_start:
+            workload.command(run, threshold)
+    workload.show(sensitivity, specificity)
     spread(scores, abnormal, threshold)
     mistakes(scored, abnormal, threshold)
 
@@ -115,16 +121,15 @@ def table(counts: metrics.Confusion) -> None:
     )
 
 
-def rates(counts: metrics.Confusion, evaluation: Mapping[str, Any], calibrated: bool) -> None:
-    """Show sensitivity and specificity at the threshold; at the calibrated one with the evaluation's own intervals."""
+def rates(counts: metrics.Confusion, evaluation: Mapping[str, Any], calibrated: bool) -> tuple[Estimate, Estimate]:
+    """Show and return sensitivity and specificity, at the calibrated threshold with the evaluation's own intervals."""
     point = (evaluation.get("operating_point") or {}) if calibrated else {}
-    sensitivity = point.get("sensitivity")
-    alarms = point.get("realized")
-    if not sensitivity:
+    if point.get("sensitivity") and point.get("realized"):
+        sensitivity, alarms = Estimate(*point["sensitivity"]), Estimate(*point["realized"])
+    else:
         sensitivity = metrics.binomial(counts.true_positive, counts.true_positive + counts.false_negative)
-    if not alarms:
         alarms = metrics.binomial(counts.false_positive, counts.false_positive + counts.true_negative)
-    specificity = [1 - value for value in (alarms[0], *reversed(alarms[1:]))]
+    specificity = alarms.complement()
     shown = {"Sensitivity": sensitivity, "Specificity": specificity, "False-alarm rate": alarms}
     widgets.facts({name: interval(values) for name, values in shown.items()})
     if point:
@@ -137,6 +142,7 @@ def rates(counts: metrics.Confusion, evaluation: Mapping[str, Any], calibrated: 
     else:
         st.caption("Exact intervals, images taken as independent. A threshold chosen on these "
                    "images looks better here than it will be on others.")  # fmt: skip
+    return sensitivity, specificity
 
 
 def spread(scores: Sequence[float], abnormal: Sequence[bool], threshold: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -47,11 +48,12 @@ def show(run: Path, was_busy: bool) -> None:
         progress(history, busy, finished=(run / "detector.json").is_file())
     if history.unreadable > 1:  # one half-written line is a training at work, more are damage
         st.caption(f"{history.unreadable} lines of history.jsonl could not be read and were left out.")
-    for phase in run_folder.read_progress(run):
+    phases = run_folder.read_progress(run)
+    for phase in phases:
         verdict(phase)
     left, right = st.columns(2, gap="large")
     with right:
-        snapshot = timeline(snapshots)
+        snapshot = timeline(snapshots, {phase.phase: phase.best for phase in phases})
     with left:
         losses(history, snapshot, busy)
 
@@ -114,8 +116,8 @@ def losses(history: History, snapshot: Snapshot | None, busy: bool) -> None:
     st.plotly_chart(charts.loss_curves(curves, mark), config=charts.PLAIN_BAR, alt=f"Loss curves; last values: {last}")
 
 
-def timeline(snapshots: list[Snapshot]) -> Snapshot | None:
-    """Show the snapshots with a slider through time, and return the one chosen."""
+def timeline(snapshots: list[Snapshot], kept: Mapping[str, int]) -> Snapshot | None:
+    """Show the snapshots in time, with the step that is kept of each phase, and a slider; return the one chosen."""
     st.subheader("Snapshots", anchor=False)
     if not snapshots:
         st.info("The first snapshot is not there yet.")
@@ -125,6 +127,17 @@ def timeline(snapshots: list[Snapshot]) -> Snapshot | None:
     if len(labels) > 1:
         chosen = st.select_slider("Snapshot", list(labels), value=chosen)
     snapshot = labels[chosen]
+    steps: dict[str, list[int]] = {}
+    for one in snapshots:
+        steps.setdefault(one.phase, []).append(one.step)
+    words = ", ".join(f"step {step} of {phase}" for phase, step in kept.items()) or "not chosen yet"
+    st.plotly_chart(
+        charts.timeline(steps, kept, (snapshot.phase, snapshot.step)),
+        config=charts.PLAIN_BAR,
+        alt=f"Timeline of {len(snapshots)} snapshots; kept: {words}; on view: {chosen}",
+    )
+    if kept.get(snapshot.phase) == snapshot.step:
+        st.badge("Kept by the detector", icon=":material/star:", color="orange")
     with st.container(key="pictures-snapshot"), st.container(key="pixels-snapshot"):
         widgets.picture(snapshot.image, f"Sample images at {chosen}")
     st.caption(PHASES.get(snapshot.phase, ("", ""))[1])

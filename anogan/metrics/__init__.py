@@ -4,6 +4,7 @@ Images of one subject resemble each other, so intervals that treat them as indep
 How often the intervals hold the truth is measured by `benchmarks/interval_coverage.py`.
 """
 
+from anogan.metrics.agreement import cohen_kappa
 from anogan.metrics.attacks import apcer, bpcer, bpcer_at_apcer, d_eer
 from anogan.metrics.curves import Det, Pr, Roc, det_curve, pr_curve, roc_curve
 from anogan.metrics.decision import (
@@ -11,6 +12,7 @@ from anogan.metrics.decision import (
     PredictiveIntervals,
     PredictiveValues,
     decision_curve,
+    flag_rate,
     predictive_intervals,
     predictive_values,
 )
@@ -23,7 +25,7 @@ from anogan.metrics.image import (
     confusion,
     sensitivity_at_specificity,
 )
-from anogan.metrics.intervals import Band, Estimate, binomial, bootstrap_band
+from anogan.metrics.intervals import Band, Estimate, binomial, bootstrap_band, wilson
 from anogan.metrics.pixels import BestDice, PixelTally
 
 __all__ = [
@@ -48,14 +50,17 @@ __all__ = [
     "bpcer",
     "bpcer_at_apcer",
     "by_subject",
+    "cohen_kappa",
     "compare_auroc",
     "confusion",
     "d_eer",
     "decision_curve",
     "det_curve",
+    "flag_rate",
     "pr_curve",
     "predictive_intervals",
     "predictive_values",
     "roc_curve",
     "sensitivity_at_specificity",
+    "wilson",
 ]

@@ -71,6 +71,25 @@ def predictive_intervals(sensitivity: Estimate, specificity: Estimate, prevalenc
     return PredictiveIntervals(Estimate(value.ppv, ppv[0], ppv[1]), Estimate(value.npv, npv[0], npv[1]))
 
 
+def flag_rate(sensitivity: Estimate, specificity: Estimate, prevalence: float) -> Estimate:
+    """Return the share of images that are flagged at a known prevalence, with what the two intervals leave open.
+
+    It is prevalence x sensitivity + (1 - prevalence) x (1 - specificity), a sum of two independent shares, whose
+    interval follows from theirs (method of variance estimates recovery: Zou and Donner, Statistics in Medicine 2008).
+
+    Raises
+    ------
+    ValueError
+        The prevalence is not in [0, 1].
+    """
+    prevalence = share("prevalence", prevalence)
+    parts = ((prevalence, sensitivity), (1 - prevalence, specificity.complement()))
+    value = sum(weight * part.value for weight, part in parts)
+    below = math.hypot(*(weight * (part.value - part.low) for weight, part in parts))
+    above = math.hypot(*(weight * (part.high - part.value) for weight, part in parts))
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above))
+
+
 def decision_curve(
     labels: np.ndarray, scores: np.ndarray, threshold: float, prevalence: float, odds: np.ndarray
 ) -> DecisionCurve:

@@ -312,6 +312,17 @@ class Queue:
                 for row, n_objects, n_results in rows
             ]
 
+    def counts(self) -> dict[str, int]:
+        """Return how many studies are in each state, in the order of `STATES`; states without one are left out."""
+        with self._change() as session:
+            found = dict(session.execute(select(Study.state, func.count()).group_by(Study.state)).all())
+        return {state: found[state] for state in STATES if state in found}
+
+    def changed(self) -> float | None:
+        """Return when an object came last or a study went on, in seconds since 1970; None while there is no study."""
+        with self._change() as session:
+            return session.scalar(select(func.max(Study.changed)))
+
     def size(self) -> int:
         """Return the bytes of all objects and results."""
         with self._change() as session:

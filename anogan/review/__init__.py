@@ -20,6 +20,7 @@ from anogan.review.cases import (
 from anogan.review.desk import Desk, open_desk
 from anogan.review.export import export
 from anogan.review.roles import LOCAL, ROLES, Reader
+from anogan.review.statistics import Agreement, Arrivals, Band, Day, Statistics, Times
 
 __all__ = [
     "KINDS",
@@ -28,8 +29,12 @@ __all__ = [
     "REASONS",
     "ROLES",
     "STATES",
+    "Agreement",
+    "Arrivals",
+    "Band",
     "Case",
     "Conflict",
+    "Day",
     "Decision",
     "Desk",
     "Entry",
@@ -41,6 +46,8 @@ __all__ = [
     "Policy",
     "Query",
     "Reader",
+    "Statistics",
+    "Times",
     "Verified",
     "cases_of",
     "export",

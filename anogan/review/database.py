@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
@@ -76,6 +77,42 @@ def connect(url: str | os.PathLike[str], make: bool = True) -> Engine:
     return make_engine(parsed)
 
 
+class State(NamedTuple):
+    """What a database is: its name without a password, revision of its tables and the newest one known, its bytes."""
+
+    name: str
+    revision: str
+    newest: str
+    size: int
+
+    @property
+    def migrated(self) -> bool:
+        """Whether its tables are those of this anogan."""
+        return self.revision == self.newest
+
+
+def state(url: str | os.PathLike[str]) -> State:
+    """Look at a database and change nothing.
+
+    Raises
+    ------
+    ValueError
+        It cannot be reached, or is none.
+    """
+    engine = connect(url, make=False)
+    on_sqlite = engine.dialect.name == "sqlite"
+    size = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    try:
+        with engine.connect() as connection:
+            bytes_used = connection.scalar(text(size if on_sqlite else "SELECT pg_database_size(current_database())"))
+            found = _version(connection)
+    except SQLAlchemyError as error:
+        raise ValueError(f"{name(engine.url)}: cannot be reached ({_why(error)})") from None
+    finally:
+        engine.dispose()
+    return State(name(engine.url), found or "", _script().get_current_head() or "", int(bytes_used or 0))
+
+
 def migrate(engine: Engine) -> None:
     """Bring the tables up to date; several processes may do so at once.
 
@@ -84,9 +121,7 @@ def migrate(engine: Engine) -> None:
     ValueError
         The database cannot be reached, is none, belongs to a newer anogan, or may not be changed by this user.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    script = ScriptDirectory.from_config(config)
+    config, script = _config(), _script()
     try:
         with engine.connect() as connection:
             found = _version(connection)
@@ -148,6 +183,16 @@ def faults(engine: Engine) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         raise ValueError(f"{name(engine.url)}: the database failed ({_why(error)}); nothing was changed") from error
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _version(connection: Connection) -> str | None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from anogan.review import administration, audit, database, listing, reading
 from anogan.review.cases import Case, Decision, Erased, NewCase, Order, Page, Policy, Query, Verdict
 from anogan.review.roles import LOCAL, Reader, Role
+from anogan.review.statistics import Arrivals, Statistics, arrivals, statistics
 from anogan.review.tables import MemberRow
 from anogan.review.transaction import Transaction, begin
 
@@ -130,6 +131,22 @@ class Desk:
         with self._transaction() as tx:
             tx.reader.need("see")
             return listing.decisions(tx, [id]).get(id, ())
+
+    def statistics(self, query: Query | None = None) -> Statistics:
+        """Return what was done with the cases of a query, in numbers; without a query: with all.
+
+        A reader sees no other reader's times, admins and auditors see all. What waits for a blind or an independent
+        reading is in no figure that tells its judgment or a verdict.
+        """
+        with self._transaction() as tx:
+            tx.reader.need("see")
+            return statistics(tx, query or Query(order=_order(tx)))
+
+    def arrivals(self) -> dict[str, Arrivals]:
+        """Return how many cases of each kind there are, and when the last one came."""
+        with self._transaction() as tx:
+            tx.reader.need("see")
+            return arrivals(tx)
 
     def image(self, id: int) -> np.ndarray:
         """Return what was looked at, uint8 (H, W[, 3]), without a map: also while the case is blind.

@@ -32,8 +32,8 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from anogan import drift
 from anogan.detector import Detector
+from anogan.drift import Case
 from anogan.io.atomic import sync
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.pixels import MAX_PIXELS
@@ -45,6 +45,7 @@ from anogan.serving.batching import Place
 from anogan.serving.problems import Problem
 from anogan.serving.tables import ScreeningRow
 from anogan.serving.verdict import SOURCE, decide
+from anogan.serving.watch import Watch
 
 log = logging.getLogger("anogan.serving")
 _DECODERS = 4  # photos being decoded or written at once; the memory is bounded by `_Room`
@@ -102,6 +103,8 @@ class Screener:
         The folder of pictures; one server a store.
     desk
         The review desk.
+    monitor
+        Whether the scores enter the drift monitor.
 
     Raises
     ------
@@ -109,12 +112,14 @@ class Screener:
         The store is in use or cannot be made.
     """
 
-    def __init__(self, run: Path, detector: Detector, engine: Engine, store: Path, desk: Desk) -> None:
+    def __init__(
+        self, run: Path, detector: Detector, engine: Engine, store: Path, desk: Desk, monitor: bool = False
+    ) -> None:
         self.detector, self.desk = detector, desk
         summary = detector.summary()
         self._name = f"{summary['name']} {summary['hash']}"
         self._map_range = detector.map_range
-        self._watch = _Watch(run)
+        self._watch = Watch(run, monitor)
         self._read, self._write = engine, engine.execution_options(write=True)
         self._cases, self._incoming = store.resolve() / "cases", store.resolve() / "incoming"
         self._room = _Room(MAX_PIXELS)
@@ -131,7 +136,8 @@ class Screener:
             raise ValueError(f"{store}: is in use by another `anogan serve`; choose another folder") from None
 
     def close(self) -> None:
-        """Give the store back."""
+        """Give the store back, with all scores in the drift monitor."""
+        self._watch.flush()
         self._lock.release()
 
     def judge(self, scans: Sequence[Scan]) -> list[Result]:
@@ -254,6 +260,8 @@ class Screener:
             ) from None
         place.rename(self._cases / screening.id)
         sync(self._cases)
+        if scored and result.p_value is not None:
+            self._watch.count(Case(_hash(sent.photo)[:16], sent.reference, result.score, result.components))
         if decision != "pass":
             self.deliver()
         return screening
@@ -308,31 +316,6 @@ class _Room:
             async with self._changed:
                 self._held -= pixels
                 self._changed.notify_all()
-
-
-class _Watch:
-    """Whether the drift monitor of a run has an alarm; its file is read again when it has changed."""
-
-    def __init__(self, run: Path) -> None:
-        self._run, self._alarm = run, bool(drift.warning(run))
-        self._seen = self._stamp()
-
-    def alarm(self) -> bool:
-        if (stamp := self._stamp()) != self._seen:
-            self._seen = stamp
-            try:
-                self._alarm = bool(drift.warning(self._run))
-            except ValueError as error:  # nobody knows whether the calibration still holds
-                log.error("%s", error)
-                self._alarm = True
-        return self._alarm
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            found = (self._run / "drift.json").stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size
 
 
 def _screening(row: ScreeningRow) -> Screening:

@@ -56,6 +56,38 @@ def test_the_slider_moves_the_confusion_table_and_the_button_moves_it_back(run: 
     assert counts(app) == at_start
 
 
+def test_the_work_load_of_a_day_by_hand(run: Path) -> None:
+    """Of 200 images 10 are abnormal; the fixture gives each rate limits one tenth away."""
+    point = read(run)["operating_point"]
+    sensitivity, alarms = point["sensitivity"][0], point["realized"][0]
+    app = start()
+    app.number_input(key="images_per_day").set_value(200)
+    app.number_input(key="prevalence").set_value(5.0).run()
+    assert not app.exception
+    table = dict(app.table[1].value.to_numpy().tolist())
+    found, false = 10 * sensitivity, 190 * alarms
+    assert table["Flagged per day"].startswith(f"{found + false:.1f} (")
+    assert table["of them false alarms"].startswith(f"{false:.1f} (")
+    assert table["Missed per day"].startswith(f"{10 - found:.1f} (")
+    assert table["PPV: of the flagged, abnormal"].startswith(f"{found / (found + false):.3f} (")
+
+
+def test_the_slider_says_which_command_would_set_its_threshold(run: Path) -> None:
+    """It changes no file; the command's rate is one more than the calibration scores above, of 100."""
+    files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    scores = json.loads((run / "results" / "results.json").read_text())["detector"]["calibration_scores"]
+    app = start()
+    assert not app.code
+    app.slider(key="threshold").set_value(app.slider(key="threshold").max).run()
+    assert not app.exception
+    threshold = app.slider(key="threshold").value
+    rate = (1 + sum(score >= threshold for score in scores)) / 100
+    assert app.code[0].value == f"anogan calibrate {run.as_posix()} DATA --false-alarm-rate {rate:g}"
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == files
+    app.slider(key="threshold").set_value(app.slider(key="threshold").min).run()
+    assert (not app.code) == (min(scores) >= app.slider(key="threshold").value)
+
+
 def test_missed_cases_are_listed_at_a_high_threshold(run: Path) -> None:
     app = start()
     app.slider(key="threshold").set_value(app.slider(key="threshold").max).run()

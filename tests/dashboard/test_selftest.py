@@ -15,7 +15,7 @@ def errors(page: str) -> list[str]:
     return [element.value for element in app.error]
 
 
-@pytest.mark.parametrize("page", ["worklist", "case", "evaluation", "upload"])
+@pytest.mark.parametrize("page", ["worklist", "case", "evaluation", "upload", "model_card"])
 def test_a_failed_self_test_stands_above_what_the_page_shows(page: str, run: Path) -> None:
     assert errors(page) == []
     found = {"passed": False, "reasons": ["3 of 20 were found"], "detector": fingerprint(run)}

@@ -35,7 +35,7 @@ def test_a_finished_training_shows_curves_and_the_last_snapshot(run: Path) -> No
     app = start()
     assert "Finished" in badges(app)
     assert app.image[0].proto.imgs[0].alt == "Sample images at encoder 500"
-    assert len(app.get("plotly_chart")) == 2  # the signals and the losses
+    assert len(app.get("plotly_chart")) == 3  # the signals, the losses and the timeline
     assert "sharpness" in app.table[0].value.to_string()
 
 
@@ -48,6 +48,24 @@ def test_where_the_training_is_going_and_which_snapshot_is_kept(run: Path) -> No
     assert app.get("plotly_chart")[0].proto.alt == (
         "Signals; last values: AUROC on unseen kinds of fakes 0.9, KID 0.001"
     )
+
+
+def test_the_timeline_marks_the_snapshot_that_is_kept(run: Path) -> None:
+    finish(run)
+    app = start()
+    assert app.get("plotly_chart")[-1].proto.alt == (
+        "Timeline of 6 snapshots; kept: step 900 of adversarial; on view: encoder 500"
+    )
+    assert "Kept by the detector" not in badges(app)
+    path = run / "training" / "progress.json"
+    found = json.loads(path.read_text())
+    found["adversarial"]["best"] = 750
+    path.write_text(json.dumps(found))
+    app.select_slider[0].set_value("adversarial 750").run()
+    assert not app.exception
+    assert "Kept by the detector" in badges(app)
+    path.unlink()
+    assert "kept: not chosen yet" in start().get("plotly_chart")[-1].proto.alt
 
 
 def test_damaged_progress_is_left_out(run: Path) -> None:

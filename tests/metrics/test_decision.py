@@ -59,6 +59,14 @@ def test_predictive_intervals_widen_what_is_less_sure(noisy: Noisy) -> None:
         assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
 
 
+def test_flag_rate_by_hand() -> None:
+    """0.1 x 0.9 + 0.9 x 0.2; the distances to the limits add up as squares, each with its weight."""
+    found = metrics.flag_rate(Estimate(0.9, 0.8, 0.95), Estimate(0.8, 0.7, 0.85), 0.1)
+    expected = 0.27, 0.27 - math.hypot(0.1 * 0.1, 0.9 * 0.05), 0.27 + math.hypot(0.1 * 0.05, 0.9 * 0.1)
+    assert found == pytest.approx(expected)
+    assert metrics.flag_rate(Estimate(0.9, 0.8, 1.0), Estimate(0.8, 0.7, 0.85), 1.0) == pytest.approx((0.9, 0.8, 1.0))
+
+
 def test_decision_curve_by_hand(five: Noisy) -> None:
     # at 2.5 both abnormal images are found and one healthy image of three is flagged
     found = metrics.decision_curve(*five, 2.5, 0.1, [0.1, 1.0])

@@ -17,6 +17,14 @@ def test_binomial_by_hand() -> None:
         metrics.binomial(11, 10)
 
 
+def test_wilson_by_hand() -> None:
+    """With z^2 = 3.8415: none of 10 gives z^2 / (10 + z^2) at most; 5 of 10 lies in the middle."""
+    assert metrics.wilson(0, 10) == pytest.approx((0, 0, 3.841459 / 13.841459))
+    assert metrics.wilson(5, 10) == pytest.approx((0.5, 0.236593, 0.763407), abs=1e-6)
+    with pytest.raises(ValueError, match="0 of 0"):
+        metrics.wilson(0, 0)
+
+
 @pytest.mark.parametrize(
     "metric",
     [

@@ -316,3 +316,15 @@ def test_a_result_of_another_study_is_refused(store: Store) -> None:
     assert job is not None and job.study != other
     with pytest.raises(ValueError, match="a result of another study"):
         store.judged(job, (store.folder / "elsewhere").iterdir())
+
+
+def test_counts_by_state_and_the_last_change(queue: Queue, clock: Clock) -> None:
+    assert (queue.counts(), queue.changed()) == ({}, None)
+    queue.add(HEADER)
+    clock.now += 5
+    queue.add(replace(HEADER, uid="1.9", study="1.8"))
+    assert (queue.counts(), queue.changed()) == ({"receiving": 2}, clock.now)
+    clock.now += 100
+    queue.close_quiet(1)
+    queue.take()
+    assert queue.counts() == {"complete": 1, "judging": 1}

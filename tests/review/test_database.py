@@ -106,3 +106,24 @@ def test_a_file_is_named_so_that_another_working_folder_finds_it(
     monkeypatch.chdir(tmp_path)
     assert place.absolute("desk.db") == place.absolute("sqlite:///desk.db") == str(tmp_path / "desk.db")
     assert place.absolute("postgresql://ana@host/desk") == "postgresql://ana@host/desk"
+
+
+def test_the_state_of_a_database_is_told_and_nothing_is_changed(database: str) -> None:
+    open_desk(database).close()
+    found = place.state(database)
+    assert found.migrated
+    assert found.size > 0
+    assert found.revision == found.newest
+
+
+def test_what_is_no_desk_yet_is_not_made_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no such file"):
+        place.state(tmp_path / "none.db")
+    assert not (tmp_path / "none.db").exists()
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE other (x)")
+    connection.close()
+    found = place.state(tmp_path / "other.db")
+    assert (found.revision, found.migrated) == ("", False)
+    with pytest.raises(ValueError, match="cannot be reached"):
+        place.state("postgresql://owner:secret@127.0.0.1:1/none")

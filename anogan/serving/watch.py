@@ -1,0 +1,86 @@
+"""The drift monitor of a run, as a server heeds it and feeds it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+from anogan import drift
+
+log = logging.getLogger("anogan.serving")
+EVERY, MOST = 10.0, 100  # seconds, and cases, after which what was scored is counted: its file is written whole
+
+
+class Watch:
+    """Whether the drift monitor of a run has an alarm; its file is read again when it has changed.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    feed
+        Whether what is scored here is counted. A killed server loses the last seconds' cases to the monitor: it holds
+        as before, and finds a drift so much later.
+
+    Raises
+    ------
+    ValueError
+        The monitor is damaged; or the run is not calibrated and `feed` is asked for.
+    """
+
+    def __init__(self, run: Path, feed: bool = False) -> None:
+        if feed:
+            drift.Monitor.open(run)
+        self._run, self._feed, self._alarm = run, feed, bool(drift.warning(run))
+        self._seen = self._stamp()
+        self._waiting: list[drift.Case] = []
+        self._since = time.monotonic()
+        self._lock = threading.Lock()
+
+    def alarm(self) -> bool:
+        """Tell whether the monitor has an alarm, or cannot be read."""
+        if (stamp := self._stamp()) != self._seen:
+            self._seen = stamp
+            try:
+                self._alarm = bool(drift.warning(self._run))
+            except ValueError as error:  # nobody knows whether the calibration still holds
+                log.error("%s", error)
+                self._alarm = True
+        return self._alarm
+
+    def count(self, case: drift.Case) -> None:
+        """Have a scored case counted, at once or with those of the next seconds."""
+        if not self._feed:
+            return
+        with self._lock:
+            self._waiting.append(case)
+            due = len(self._waiting) >= MOST or time.monotonic() - self._since >= EVERY
+        if due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Count what waits, on top of what others have counted or reset meanwhile."""
+        with self._lock:
+            cases, self._waiting = self._waiting, []
+            self._since = time.monotonic()
+            if not cases:
+                return
+            try:
+                monitor = drift.Monitor.open(self._run)
+                if monitor.add(cases):
+                    monitor.save(self._run)
+            except (ValueError, OSError) as error:
+                log.error("%d cases are not in the drift monitor (%s)", len(cases), _why(error))
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = (self._run / "drift.json").stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else type(error).__name__
