@@ -192,6 +192,9 @@ def test_405(api: SimpleNamespace) -> None:
     response = api.client.delete("/v1/screenings")
     assert problem(response, 405) == "this address has no such method"
     assert response.headers["allow"] == "POST"
+    response = api.client.put(f"/v1/screenings/{'0' * 16}")
+    assert problem(response, 405) == "this address has no such method"
+    assert response.headers["allow"] == "DELETE, GET"
 
 
 def test_the_same_idempotency_key_gives_the_same_screening(api: SimpleNamespace) -> None:
