@@ -122,7 +122,7 @@ ATTACKS: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], np.nd
 def write_portraits(
     folder: str | os.PathLike[str], people: tuple[int, int, int] = (40, 20, 10), size: int = 256, seed: int = 0
 ) -> Path:
-    """Write portraits as PNG, and the manifest.csv that lists them; return the manifest.
+    """Write portraits of one booth as PNG, and the manifest.csv that lists them; return the manifest.
 
     Parameters
     ----------
@@ -149,9 +149,9 @@ def write_portraits(
 
     first = seed * 10_000
     for person, split in enumerate(splits):
-        host = draw_portrait(first + person, size=size)
+        host = draw_portrait(first + person, place=seed, size=size)
         add(f"{person:03d}", split, person, host)
-        donor = draw_portrait(first + (person + 1) % len(splits), size=size)
+        donor = draw_portrait(first + (person + 1) % len(splits), place=seed, size=size)
         for species, attack in ATTACKS.items() if split == "test" else ():
             picture = attack(host, donor, np.random.default_rng([seed, person]))
             add(f"{person:03d}-{species}", split, person, picture, species)

@@ -83,6 +83,20 @@ def test_links_go_with_either_end(api: SimpleNamespace) -> None:
     assert api.send(texture(1), reference="c").json()["links"][0]["screening"] == f"/v1/screenings/{second['id']}"
 
 
+def test_postgresql_forgets_as_well(serve: Callable[..., SimpleNamespace], request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue("postgres").url()
+    desk = open_desk(url)
+    api = serve(MeanDetector(calibration=None), desk=desk, database=url)
+    first, second = (api.send(texture(1), reference=name).json() for name in "ab")
+    assert [link["screening"] for link in second["links"]] == [f"/v1/screenings/{first['id']}"]
+    assert api.client.delete(f"/v1/screenings/{first['id']}").status_code == 204
+    assert api.client.get(f"/v1/screenings/{second['id']}").json()["links"] == []
+    assert [case.key for case in desk.page().cases] == [f"screening {second['id']}"]
+    assert desk.verify().faults == ()
+    assert list((api.store / "erasing").iterdir()) == []
+    desk.close()
+
+
 def test_it_takes_the_scope(api: SimpleNamespace) -> None:
     number = api.send().json()["id"]
     key = api.keys.create("client", ["screen", "read"])
