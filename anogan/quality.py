@@ -4,21 +4,14 @@ Each measure has the name of a quality component of that standard, and more is b
 simple stand-ins for the standard's: they are made to be cheap and to tell a photo that cannot be judged from one that
 can, not to be interchanged. Those on the aligned face are taken at one size, so that they compare between photos.
 
-OFIQ, the reference implementation of the standard, gives its unified score where `$ANOGAN_OFIQ` holds the command, for
-example "/opt/ofiq/bin/OFIQSampleApp -c /opt/ofiq/data/ofiq_config.jaxn".
+`anogan.ofiq` asks the reference implementation of the standard.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-import os
-import shlex
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -167,24 +160,3 @@ def _unblocked(pixels: np.ndarray) -> float:
         within += float(steps[~edge].mean())
         between += float(steps[edge].mean())
     return min(1.0, within / between) if between > 0 else 1.0
-
-
-def ofiq(path: str | os.PathLike[str]) -> float | None:
-    """Return OFIQ's unified quality score of a file, 0 to 100; None where `$ANOGAN_OFIQ` names no command.
-
-    Raises
-    ------
-    ValueError
-        The command is not there, fails, or gives no score.
-    """
-    if not (command := shlex.split(os.environ.get("ANOGAN_OFIQ", ""))):
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder) / "scores.csv"
-        try:
-            subprocess.run([*command, "-i", os.fspath(path), "-o", str(table)], check=True, capture_output=True)
-            with table.open(encoding="utf-8", newline="") as lines:
-                row = next(csv.DictReader(lines, delimiter=";"))
-            return float(row.get("UnifiedQualityScore.scalar") or row["UnifiedQualityScore"])
-        except (OSError, subprocess.CalledProcessError, StopIteration, KeyError, ValueError) as error:
-            raise ValueError(f"{path}: OFIQ gave no score ({error}); check the command in $ANOGAN_OFIQ") from None

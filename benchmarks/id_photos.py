@@ -29,7 +29,7 @@ import anogan
 from anogan import metrics
 from anogan.calibration import Calibration
 from anogan.checkpoint import write_text
-from anogan.dataset import Item, ScanSet, Splits
+from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
 from anogan.forensics import NoiseReference
 
@@ -163,15 +163,19 @@ def measure(seed: int, method: str, again: bool) -> None:
     scores = METHODS[method](seed)
     splits = images(seed)
     rounded = {name: [v if v is None else float(f"{v:.5g}") for v in values] for name, values in scores.items()}
-    described = [_describe(item, split) for split in ("calibration", "test") for item in getattr(splits, split)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = {"method": method, "seed": seed, "images": described, "scores": rounded}
+    lines = {"method": method, "seed": seed, "images": described(splits), "scores": rounded}
     write_text(path, "{" + ",\n ".join(f'"{key}": {json.dumps(value)}' for key, value in lines.items()) + "}\n")
     print(f"seed {seed}: {method} measured", flush=True)
 
 
-def _describe(item: Item, split: str) -> list[str]:
-    return [split, item.subject, item.group, item.groups.get("species", "")]
+def described(splits: Splits) -> list[list[str]]:
+    """Return what is kept of each image that is judged: split, subject, site and species."""
+    return [
+        [split, item.subject, item.group, item.groups.get("species", "")]
+        for split in ("calibration", "test")
+        for item in getattr(splits, split)
+    ]
 
 
 # Figures

@@ -1,28 +1,38 @@
 """Acquiring a face and the quality gate: how often, how exactly, and what fails on photos that are made worse.
 
-    python benchmarks/quality.py  # writes results/quality.md; minutes
+    python benchmarks/quality.py         # writes results/quality.md; minutes
+    python benchmarks/quality.py --gate  # what the gate does to the errors of benchmarks/id_photos.py, whose scores,
+                                         # images and runs must be there: results/quality_gate.md; minutes a seed
 
-Genuine photos only. The truth of the eyes are the landmarks of faces_frll, in pixels of originals whose width was 1350;
-neutral and Canadian faces have theirs. The Haar cascades of OpenCV are measured beside MTCNN as the other detector that
-needs no download. The least values of profile id-photo come from the first table of measures, in round numbers: of
-what is noted about the 1st percentile, of what is refused about half of the lowest.
+Without --gate, genuine photos only. The truth of the eyes are the landmarks of faces_frll, in pixels of originals whose
+width was 1350; neutral and Canadian faces have theirs. The Haar cascades of OpenCV are measured beside MTCNN as the
+other detector that needs no download. The least values of profile id-photo come from the first table of measures, in
+round numbers: of what is noted about the 1st percentile, of what is refused about half of the lowest.
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import io
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import attacks
 import cv2
+import id_photos
 import numpy as np
 from datasets import DATA
 from PIL import Image
 
 from anogan import faces, quality
-from anogan.config import load_config
+from anogan.checkpoint import write_json, write_text
+from anogan.config import QualityConfig, load_config
+from anogan.detector import Detector
 from anogan.io import read_scan
 from anogan.metrics import binomial
 from anogan.scan import Scan
@@ -164,10 +174,139 @@ def measures() -> list[str]:
     return [*table, "", "Share below the least value, of the acquired photos:", "", *head]
 
 
+# The gate before the detector: who gets no score, and what that does to APCER and BPCER
+
+
+RESULTS = Path(__file__).parent / "results"
+GATE = RESULTS / "quality_gate"
+WAYS = "without", "with"
+ACCEPTED, REFUSED = "accepted", "refused"
+
+
+def verdict(scan: Scan, limits: QualityConfig) -> str:
+    """Return `ACCEPTED`, `REFUSED` or `faces.FAILURE`."""
+    try:
+        quality.check(scan, limits)
+    except ValueError as error:
+        return faces.FAILURE if str(error).startswith(faces.FAILURE) else REFUSED
+    return ACCEPTED
+
+
+class Verdicts(NamedTuple):
+    """What the gate says of each calibration and test image, in the order of `id_photos.judged`."""
+
+    seed: int
+    images: list[list[str]]
+    found: list[str]
+
+
+def judge(seed: int) -> Verdicts:
+    """Ask the gate, once."""
+    path = GATE / f"verdicts-{seed}.json"
+    if not path.is_file():
+        splits = id_photos.images(seed)
+        scans, limits = id_photos.judged(splits), load_config(id_photos.PROFILE).quality
+        found = [verdict(scans.read(index), limits) for index in range(len(scans))]
+        write_json(path, Verdicts(seed, id_photos.described(splits), found)._asdict())
+        print(f"seed {seed}: the gate has judged", flush=True)
+    return Verdicts(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def open_scores(verdicts: Verdicts) -> dict[int, float | None]:
+    """Return what the product says of the images that its gate refuses, by place; measured once, {} without a run."""
+    path = GATE / f"open-{verdicts.seed}.json"
+    run = id_photos.RUNS / f"{id_photos.PROFILE}-{verdicts.seed}"
+    if not path.is_file():
+        if not (run / "detector.json").is_file():
+            return {}
+        detector = Detector.load(run)
+        limits = detector.config.quality.model_copy(update={"refuse": ()})
+        opened = dataclasses.replace(detector, config=detector.config.model_copy(update={"quality": limits}))
+        scans = id_photos.judged(id_photos.images(verdicts.seed))
+        places = [index for index, found in enumerate(verdicts.found) if found == REFUSED]
+        results = opened.inspect_many(scans.read(index) for index in places)
+        scores = {place: r.score if r.status == "scored" else None for place, r in zip(places, results, strict=True)}
+        write_json(path, scores)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return {int(place): score for place, score in kept.items()}
+
+
+def runs_of(method: str, verdicts: Verdicts) -> tuple[id_photos.Run, id_photos.Run] | None:
+    """Return a method's scores without and with the gate; None where they were not measured.
+
+    Without it, what is refused has the score that it gets all the same. An image without a face cannot be scored by the
+    product either way, and does not pass.
+    """
+    path = id_photos.RESULTS / f"{method}-{verdicts.seed}.json"
+    if not path.is_file():
+        return None
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if kept["images"] != verdicts.images:  # they are joined by place
+        raise ValueError(f"{path}: lists other images than the gate has judged; measure both again")
+    scores = np.array(kept["scores"][method], float)
+    if method == id_photos.PRODUCT:
+        opened = open_scores(verdicts)
+        if not opened and REFUSED in verdicts.found:
+            return None
+        for place, score in opened.items():
+            scores[place] = np.nan if score is None else score
+    gated = np.where([found == ACCEPTED for found in verdicts.found], scores, np.nan)
+    return id_photos.Run(kept, scores), id_photos.Run(kept, gated)
+
+
+def gate(seeds: Sequence[int]) -> str:
+    """Return the figures as Markdown: means of the seeds."""
+    verdicts = [judge(seed) for seed in seeds]
+    methods = (id_photos.PRODUCT, id_photos.NOISE)
+    measured = {name: [pair for one in verdicts if (pair := runs_of(name, one)) is not None] for name in methods}
+    measured = {name: pairs for name, pairs in measured.items() if len(pairs) == len(verdicts)}
+    titles = [f"{name}: {error} {way}" for name in measured for error in ("APCER", "BPCER") for way in WAYS]
+    lines = [
+        "# The quality gate, with and without",
+        "",
+        f"Seeds {list(seeds)}, means; `python benchmarks/quality.py --gate`. Thresholds flag 5 % of the genuine photos",
+        "of the calibration people, each site its own, with and without the gate alike; its limits come from genuine",
+        "photos alone. What gets no score does not pass: an attack that is refused is no error, a genuine one is.",
+        "Without a face the product gives no score either way. BPCER: of the species' site.",
+        "",
+        " | ".join(["| species", "no face", "refused", *titles]) + " |",
+        "|---" * (3 + len(titles)) + "|",
+    ]
+    for species in ("", *attacks.SPECIES, attacks.STYLEGAN):
+        shares = [share(verdicts, species, kind) for kind in (faces.FAILURE, REFUSED)]
+        cells = [f"| {species or 'genuine'}", *(f"{value:.1%}" for value in shares)]
+        for pairs in measured.values():
+            if species:
+                errors = np.mean([[run.errors(species) for run in pair] for pair in pairs], axis=0)  # (way, error)
+                cells += [f"{value:.3f}" for value in errors.T.ravel()]
+            else:
+                cells += [""] * 4
+        lines.append(" | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def share(verdicts: Sequence[Verdicts], species: str, kind: str) -> float:
+    """Return how many of a species' test images got a verdict, the mean of the seeds."""
+    own = [
+        [found == kind for found, image in zip(one.found, one.images, strict=True) if image[::3] == ["test", species]]
+        for one in verdicts
+    ]
+    return float(np.mean([np.mean(hits) for hits in own]))
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gate", action="store_true", help="measure what the gate does to the errors")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of --gate")
+    options = parser.parse_args()
     cv2.setNumThreads(1)
+    if options.gate:
+        table = gate(options.seeds)
+        write_text(RESULTS / "quality_gate.md", table)
+        print(table)
+        return
     text = ["# Acquiring a face, and its quality", "", *acquisition(), "", *measures()]
-    (Path(__file__).parent / "results" / "quality.md").write_text("\n".join(text) + "\n")
+    (RESULTS / "quality.md").write_text("\n".join(text) + "\n")
     print("\n".join(text))
 
 

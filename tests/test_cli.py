@@ -32,7 +32,7 @@ def test_help_is_light_and_names_every_command() -> None:
         [sys.executable, "-X", "importtime", "-m", "anogan", "--help"], capture_output=True, text=True, check=True
     )
     for command in (
-        *("synth", "info", "train", "calibrate", "inspect", "evaluate", "dashboard"),
+        *("synth", "info", "quality", "train", "calibrate", "inspect", "evaluate", "dashboard"),
         *("contamination", "selftest", "drift", "compare", "deidentify", "erase"),
         *("export", "listen", "queue", "pacs", "desk", "audit", "link", "serve", "key"),
     ):

@@ -203,6 +203,7 @@ def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         main(["erase", str(run), subject])
     with pytest.raises(SystemExit, match=r"names no person; give the SUBJECT"):
         main(["erase", str(run), "--file", str(next((run / "training" / "snapshots").glob("*.png")))])
-    with pytest.raises(SystemExit) as leaving:
-        main(["erase", str(run)])
-    assert leaving.value.code == 2
+    for wrong in ([], ["x", "--reference", "y", "--database", "z"], ["--reference", "y"]):
+        with pytest.raises(SystemExit) as leaving:
+            main(["erase", str(run), *wrong])
+        assert leaving.value.code == 2

@@ -22,12 +22,13 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(FOLDER))
     import attacks
     import id_photos
+    import quality
     import warps
 
     for name, value in {"TEST_PEOPLE": 3, "CALIBRATION_PEOPLE": 2, "TEST_WEB": 4, "CALIBRATION_WEB": 21}.items():
         monkeypatch.setattr(attacks, name, value)
-    yield SimpleNamespace(attacks=attacks, id_photos=id_photos, warps=warps)
-    for name in ("accuracy", "attacks", "datasets", "id_photos", "peers", "warps"):
+    yield SimpleNamespace(attacks=attacks, id_photos=id_photos, quality=quality, warps=warps)
+    for name in ("accuracy", "attacks", "datasets", "id_photos", "peers", "quality", "warps"):
         sys.modules.pop(name, None)
 
 
@@ -197,3 +198,36 @@ def test_from_photos_to_table(faces: Any, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(study, "METHODS", {})  # nothing is measured twice
     study.main()
     assert (tmp_path / "results" / "id_photos.md").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("method", ["noise", "anogan"])
+def test_the_gates_verdicts_join_the_scores_by_image(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    quality = bench.quality
+    monkeypatch.setattr(bench.id_photos, "RESULTS", tmp_path)
+    monkeypatch.setattr(bench.id_photos, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(quality, "GATE", tmp_path)
+    images = [["calibration", f"c{k}", "studio", ""] for k in range(19)]  # scores 0 to 18: flagged above 18
+    images += [["test", f"t{k}", "studio", ""] for k in range(4)] + [
+        ["test", f"t{k}", "studio", "print"] for k in range(4)
+    ]
+    scores: list[float | None] = [*range(19), 1, 2, 3, 99, 1, 2, 3, 99]
+    found = [quality.ACCEPTED] * 27
+    found[20], found[23], found[24] = "failure to acquire", quality.REFUSED, quality.REFUSED
+    if method == "anogan":
+        scores[20] = scores[23] = scores[24] = None  # its own gate
+    (tmp_path / f"{method}-0.json").write_text(json.dumps({"images": images, "scores": {method: scores}}))
+    verdicts = quality.Verdicts(0, images, found)
+    if method == "anogan":
+        assert quality.runs_of(method, verdicts) is None  # nobody has scored what is refused
+        (tmp_path / "open-0.json").write_text(json.dumps({23: 1.0, 24: 2.0}))
+    without, gated = quality.runs_of(method, verdicts)
+    # Of four genuine photos one is flagged; the one without a face is not scored by the product in either case.
+    assert without.errors("print") == (0.75, 0.25 if method == "noise" else 0.5)
+    assert gated.errors("print") == (0.25, 0.5)  # two attacks are refused
+    assert quality.share([verdicts], "print", quality.REFUSED) == 0.5
+    assert quality.share([verdicts], "", "failure to acquire") == 0.25
+    assert quality.runs_of("nothing", verdicts) is None
+    with pytest.raises(ValueError, match=f"{method}-0.json: lists other images than the gate has judged"):
+        quality.runs_of(method, verdicts._replace(images=images[::-1]))

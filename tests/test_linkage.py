@@ -91,6 +91,14 @@ def test_a_plain_background_links_nobody_and_a_document_is_compared_whole() -> N
         assert [(link.other, link.what, link.distance) for link in linkage.links("3")] == [("2", "photo", 0.0)]
 
 
+def test_blank_sheets_are_like_nothing() -> None:
+    sheets = [Scan(np.full((80, 60, 3), gray, np.float32), "document") for gray in (0.2, 0.5, 0.5)]
+    with Linkage.open() as linkage:
+        for key, scan in enumerate(sheets):
+            linkage.add(str(key), scan)
+        assert [linkage.links(key) for key in "012"] == [[], [], []]
+
+
 @pytest.mark.usefixtures("eyes")
 def test_another_process_adds_replaces_and_erases(tmp_path: Path) -> None:
     path = tmp_path / "links.sqlite"
@@ -104,6 +112,7 @@ def test_another_process_adds_replaces_and_erases(tmp_path: Path) -> None:
         assert there.erase("c") and not there.erase("c")
         assert [link.other for link in here.links("a")] == ["d"]
         assert len(here) == 3
+        assert "d" in here and "c" not in here
         with pytest.raises(ValueError, match="no submission c is kept here; add it first"):
             here.links("c")
 

@@ -35,6 +35,19 @@ def test_dicom_round_trip() -> None:
     assert "'SEG', 'SR'" in text or "Orthanc is not installed here" in text
 
 
+@pytest.mark.slow
+def test_id_photos() -> None:
+    outputs, text = outputs_of("04_id_photos.ipynb")
+    assert "two people: failure to acquire: two faces were found" in text
+    assert "it is blurred" in text
+    assert "APCER" in text
+    assert re.search(r"skin luminance +\w+", text)
+    assert text.count("the same background behind another face") >= 8  # of the linkage, then of the API
+    assert "this background was seen in 4 other applications" in text.partition("on the desk:")[0]
+    assert "erased: 204 then 404" in text
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
 def test_no_notebook_carries_outputs() -> None:
     for path in NOTEBOOKS.glob("*.ipynb"):
         cells = nbformat.read(path, as_version=4).cells

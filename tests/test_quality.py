@@ -1,8 +1,8 @@
-"""Quality: measures of faces drawn by rules, the gate's words, OFIQ as a command, and real portraits made worse."""
+"""Quality: measures of faces drawn by rules, the gate's words, and real portraits made worse."""
 
 from __future__ import annotations
 
-import stat
+import csv
 from pathlib import Path
 
 import cv2
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from anogan import faces, gate, quality
+from anogan.cli import main
 from anogan.config import QualityConfig, load_config
-from anogan.io import read_scan
+from anogan.io import read_scan, write_png
 from anogan.scan import Scan
 
 SIDE = quality.SIZE
@@ -113,22 +114,33 @@ def test_only_profiles_that_align_faces_look_at_their_quality() -> None:
         gate.check(wall, load_config("id-photo"))
 
 
-def test_ofiq_is_called_where_it_is_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_lists_each_image_with_its_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, pixels in (("accepted", noise()), ("refused", noise() * 0 + 1), ("none", noise())):
+        write_png(tmp_path / f"{name}.png", (pixels * 255).astype(np.uint8))
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+
+    def find(scan: Scan) -> faces.Face:
+        if "none" in scan.source:
+            raise ValueError("failure to acquire: no face was found; it must be upright")
+        return faces.Face(np.zeros(4), EYES, np.array([127.5, 149.3]), EYES + (0, 70))
+
+    monkeypatch.setattr(faces, "find", find)
+    with pytest.raises(SystemExit, match="1 file could not be read"):
+        main(["quality", str(tmp_path), "--out", str(tmp_path / "quality.csv")])
+    assert f"{tmp_path / 'quality.csv'} lists 4 images" in capsys.readouterr().out
+    with (tmp_path / "quality.csv").open(newline="") as file:
+        rows = {Path(row["file"]).stem: row for row in csv.DictReader(file)}
+    assert {name: row["outcome"] for name, row in rows.items()} == {
+        "accepted": "accepted", "refused": "refused", "none": "failure to acquire", "torn": "unreadable",
+    }  # fmt: skip
+    assert rows["none"]["reason"] == "no face was found; it must be upright"
+    assert "the face is too dark or too bright" in rows["refused"]["reason"]
+    assert (rows["accepted"]["inter_eye_distance"], rows["none"]["sharpness"]) == ("64.0", "")
     monkeypatch.delenv("ANOGAN_OFIQ", raising=False)
-    assert quality.ofiq("a.png") is None
-    command = tmp_path / "OFIQSampleApp"
-    command.write_text(
-        '#!/bin/sh\ntest "$1 $2 $3 $4 $5" = "-c config.jaxn -i a.png -o" || exit 1\n'
-        'printf "Filename;UnifiedQualityScore;UnifiedQualityScore.scalar\\na.png;24.5;31\\n" > "$6"\n'
-    )
-    command.chmod(command.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("ANOGAN_OFIQ", f"{command} -c config.jaxn")
-    assert quality.ofiq("a.png") == 31
-    with pytest.raises(ValueError, match=r"^b\.png: OFIQ gave no score .*ANOGAN_OFIQ"):
-        quality.ofiq("b.png")
-    monkeypatch.setenv("ANOGAN_OFIQ", str(tmp_path / "nothing"))
-    with pytest.raises(ValueError, match="OFIQ gave no score"):
-        quality.ofiq("a.png")
+    with pytest.raises(SystemExit, match=r"^anogan: OFIQ: \$ANOGAN_OFIQ names no command; set it, for example to"):
+        main(["quality", str(tmp_path), "--ofiq"])
 
 
 @pytest.mark.realdata

@@ -5,8 +5,11 @@ import cv2
 import numpy as np
 import pytest
 
+from anogan import faces, quality
+from anogan.config import load_config
 from anogan.io import read_scan
-from anogan.synthetic import tiny_images, write_phantom, write_tiny
+from anogan.scan import Scan
+from anogan.synthetic import draw_portrait, tiny_images, write_phantom, write_portraits, write_tiny
 
 
 def manifest(folder: Path) -> list[dict[str, str]]:
@@ -164,3 +167,39 @@ def test_write_tiny_makes_a_folder_of_images(tmp_path: Path) -> None:
     images, masks, _ = tiny_images(3, 2, size=32)
     assert np.abs(read_scan(tmp_path / "abnormal/0003.png").pixels - images[3]).max() < 0.5 / 255 + 1e-6
     assert (cv2.imread(str(tmp_path / "masks/0003.png"), cv2.IMREAD_UNCHANGED) == masks[3] * 255).all()
+
+
+def test_the_face_of_a_drawn_portrait_is_found_and_good_enough() -> None:
+    limits = load_config("id-photo").quality
+    for who in range(4):
+        scan = Scan(draw_portrait(who), "drawn")
+        found = quality.assess(scan, faces.align(scan, quality.SIZE), limits)
+        assert (found.refused, found.noted) == ((), ())
+
+
+def test_a_person_keeps_the_face_and_a_place_its_pattern() -> None:
+    first, same, elsewhere = draw_portrait(1, 0, 7), draw_portrait(1, 0, 7), draw_portrait(1, 0, 8)
+    np.testing.assert_array_equal(first, same)
+    center = np.s_[110:150, 110:146]
+    np.testing.assert_allclose(first[center], elsewhere[center], atol=1e-6)
+    assert np.abs(first[:40] - elsewhere[:40]).mean() > 0.02
+    assert np.abs(first[:40] - draw_portrait(2, 0, 7)[:40]).mean() < 0.1
+
+
+def test_portraits_are_split_by_person_and_only_test_people_are_attacked(tmp_path: Path) -> None:
+    manifest_path = write_portraits(tmp_path / "a", people=(3, 2, 1), size=64)
+    rows = manifest(tmp_path / "a")
+    assert manifest_path == tmp_path / "a" / "manifest.csv"
+    genuine = [row for row in rows if row["label"] == "healthy"]
+    assert [row["split"] for row in genuine] == ["train"] * 3 + ["calibration"] * 2 + ["test"]
+    assert len({row["subject"] for row in genuine}) == 6
+    attacks = [row for row in rows if row["label"] == "abnormal"]
+    assert [row["species"] for row in attacks] == ["splice", "occlusion", "smoothing"]
+    assert {row["subject"] for row in attacks} == {genuine[-1]["subject"]}
+    host = read_scan(tmp_path / "a" / genuine[-1]["file"]).pixels
+    for row in attacks:
+        assert read_scan(tmp_path / "a" / row["file"]).pixels.shape == host.shape == (64, 64, 3)
+        assert np.abs(read_scan(tmp_path / "a" / row["file"]).pixels - host).max() > 0.02
+    write_portraits(tmp_path / "b", people=(3, 2, 1), size=64)
+    for row in rows:
+        assert (tmp_path / "a" / row["file"]).read_bytes() == (tmp_path / "b" / row["file"]).read_bytes()

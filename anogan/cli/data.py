@@ -1,4 +1,4 @@
-"""Commands about images: write the demo's, look at any."""
+"""Commands about images: write the demo's, look at any, measure the quality of portraits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import app, finish, unpack
+from anogan.cli.app import app, finish, sentence, unpack
 from anogan.console import Bar
 
 if TYPE_CHECKING:
@@ -70,8 +70,76 @@ def info(
     finish([(Path(archives.name(path)), archives.name(why)) for path, why in problems], "could not be read")
 
 
+@app.command("quality")
+def quality_table(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Portraits, folders or zip files.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="The CSV file to write. Default: it is printed.", show_default=False)
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", help="Whose least values decide.")] = "id-photo",
+    with_ofiq: Annotated[
+        bool, typer.Option("--ofiq", help="Add the measures of OFIQ, whose command is in $ANOGAN_OFIQ.")
+    ] = False,
+) -> None:
+    """List the quality of portraits as CSV, in the words of ISO/IEC 29794-5; whether they are genuine is no part of it.
+
+    The outcome is accepted, refused (the quality is too low), failure to acquire (no face, several, too small), or
+    unreadable; the reason says more.
+    """
+    import csv
+    import io
+
+    from anogan import faces, ofiq, quality
+    from anogan.checkpoint import write_text
+    from anogan.config import QualityConfig, load_config
+    from anogan.io import find_images, read_scan
+
+    if with_ofiq and not ofiq.named():
+        ofiq.assess([])  # says what is missing before the work begins
+    archives = unpack(context, paths)
+    limits = load_config(profile).quality
+    names = [name for name in QualityConfig.model_fields if name != "refuse"]
+    rows, files = [], find_images(archives.paths)
+    problems = archives.problems
+    with Bar("measuring") as bar:
+        for path in files:
+            row: dict[str, str | float] = {"file": archives.name(path)}
+            try:
+                scan = read_scan(path)
+            except (ValueError, OSError) as error:
+                row |= {"outcome": "unreadable", "reason": archives.name(sentence(error))}
+                problems.append((Path(archives.name(path)), str(row["reason"])))
+            else:
+                try:
+                    found = quality.assess(scan, faces.align(scan, quality.SIZE), limits)
+                except ValueError as error:
+                    row |= {"outcome": faces.FAILURE, "reason": str(error).removeprefix(f"{faces.FAILURE}: ")}
+                else:
+                    outcome = "refused" if found.refused else "accepted"
+                    row |= {"outcome": outcome, "reason": "; ".join((*found.refused, *found.noted))}
+                    row |= {name: round(value, 4) for name, value in found.measures.items()}
+            rows.append(row)
+            bar(len(rows), len(files))
+    columns = ["file", "outcome", "reason", *names]
+    if with_ofiq:
+        for row, measures in zip(rows, ofiq.assess(files), strict=True):
+            row |= {f"OFIQ {name}": value for name, value in measures.items()}
+        columns += list(dict.fromkeys(name for row in rows for name in row if name.startswith("OFIQ ")))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    if out is None:
+        typer.echo(text.getvalue(), nl=False)
+    else:
+        write_text(out, text.getvalue())
+        typer.echo(f"{out} lists {len(rows)} images")
+    finish(problems, "could not be read")
+
+
 def _face_facts(scan: Scan, limits: QualityConfig) -> Iterator[tuple[str, str]]:
-    from anogan import faces, quality
+    from anogan import faces, ofiq, quality
 
     try:
         aligned = faces.align(scan, quality.SIZE)
@@ -83,8 +151,9 @@ def _face_facts(scan: Scan, limits: QualityConfig) -> Iterator[tuple[str, str]]:
     found = quality.assess(scan, aligned, limits)
     for name, value in found.measures.items():
         yield name.replace("_", " "), f"{value:.3g}, least {getattr(limits, name):g}"
-    if (unified := quality.ofiq(scan.source)) is not None:
-        yield "unified quality score", f"{unified:g} of 100, by OFIQ"
+    if ofiq.named():
+        unified = ofiq.assess([scan.source])[0].get(ofiq.UNIFIED)
+        yield "unified quality score", "none, by OFIQ" if unified is None else f"{unified:g} of 100, by OFIQ"
     for reason in found.refused:
         yield "not scored", reason
     for note in found.noted:

@@ -53,6 +53,9 @@ def erase(
     file: Annotated[
         Path | None, typer.Option(help="Instead of SUBJECT: a DICOM file of the person.", show_default=False)
     ] = None,
+    reference: Annotated[
+        str, typer.Option(help="Instead of SUBJECT: the reference that a client of the API gave.", show_default=False)
+    ] = "",
     results: Annotated[
         list[Path] | None,
         typer.Option(help="A folder with results outside of RUN. Repeat for more.", show_default=False),
@@ -60,15 +63,29 @@ def erase(
     store: Annotated[
         Path | None, typer.Option(help="The folder of a listener: the person's studies leave it.", show_default=False)
     ] = None,
+    database: Annotated[
+        str,
+        typer.Option(
+            help="That of `anogan serve`: the person's screenings go, with their pictures, prints, links and cases on "
+            "the review desk.",
+            show_default=False,
+        ),
+    ] = "",
+    screenings: Annotated[
+        Path | None,
+        typer.Option(help="The folder of `anogan serve --store`. Default: RUN/screenings.", show_default=False),
+    ] = None,
 ) -> None:
-    """Erase one person from a run and a listener: studies, results, drift monitor, bank, pictures of the training.
+    """Erase one person from a run, a listener and the API: studies, results, screenings, drift monitor, bank, pictures.
 
-    Cases on a review desk go by `anogan desk erase`.
+    Other cases on a review desk go by `anogan desk erase`.
 
     Networks and thresholds are made of many people's images at once and cannot forget one; the command says so.
     """
-    if bool(subject) == (file is not None):
-        raise typer.BadParameter("give SUBJECT or --file, one of them", param_hint="'SUBJECT'")
+    if [bool(subject), file is not None, bool(reference)].count(True) != 1:
+        raise typer.BadParameter("give SUBJECT, --file or --reference, one of them", param_hint="'SUBJECT'")
+    if (reference or screenings) and not database:
+        raise typer.BadParameter("names where the screenings are; it is missing", param_hint="'--database'")
     from anogan.io import read_subject
 
     if file is not None and not (subject := read_subject(file)):
@@ -79,12 +96,20 @@ def erase(
         raise ValueError(f"{missing[0]}: there is no such folder")
     from anogan import erasure
 
-    found = erasure.erase(run, subject, results or ())
+    found = erasure.erase(run, subject, results or ()) if subject else erasure.Erasure()
     if store is not None:
         from anogan.pacs.store import Store
 
         if studies := Store(store).erase(subject):
             found.done.append(f"{studies} {'study' if studies == 1 else 'studies'} in {store}")
+    if database:
+        from anogan.serving.erasing import erase_screenings, subject_of
+
+        place = screenings or run / "screenings"
+        count, elsewhere = erase_screenings(database, place, subject or subject_of(reference))
+        if count:
+            found.done.append(f"{count} {'screening' if count == 1 else 'screenings'} in {place}, prints and cases too")
+        found.problems += [(place, f"does not hold screening {number}; name its own store") for number in elsewhere]
     for sentence in found.done:
         typer.echo(f"erased: {sentence}")
     if not found.done and not found.problems:

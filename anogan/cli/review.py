@@ -164,7 +164,7 @@ def erase(
     subject: Annotated[str, typer.Argument(help="The person, as lists show him or her.", show_default=False)],
     user: User = "",
 ) -> None:
-    """Erase one person from the desk: pictures, cases, decisions. Run folders: `anogan erase`."""
+    """Erase one person from the desk: pictures, cases, decisions. Runs and screenings: `anogan erase`."""
     erased = _open(database, user).erase(subject)
     typer.echo(f"erased: {erased.cases} {'case' if erased.cases == 1 else 'cases'}")
     finish([(Path(folder), "is not on this machine; remove it where it is") for folder in erased.elsewhere], "left")

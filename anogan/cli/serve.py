@@ -53,6 +53,15 @@ def serve(
     monitor: Annotated[
         bool, typer.Option("--monitor", help="Count the scores in the run's drift monitor, see `anogan drift`.")
     ] = False,
+    keep_days: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Erase screenings that are older than so many days, unless they are still to be decided on the review "
+            "desk. Default: all are kept.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Judge photos that come over HTTP; what a person must see is in the review queue at once.
 
@@ -80,7 +89,11 @@ def serve(
     screener = Screener(run, detector, engine, store or run / "screenings", open_desk(database), monitor)
     names = {f"[{host}]" if ":" in host else host.lower(), *(name.lower() for name in allow_host or ())}
     settings = Settings(
-        hosts=(*Settings.hosts, *sorted(names)), most_bytes=round(megabytes * 1e6), batch=batch, places=places
+        hosts=(*Settings.hosts, *sorted(names)),
+        most_bytes=round(megabytes * 1e6),
+        batch=batch,
+        places=places,
+        keep_days=keep_days,
     )
     uvicorn.run(
         create_app(screener, keys, settings),
@@ -98,7 +111,9 @@ def create(
     name: Annotated[str, typer.Argument(help="Whose key it is, for the list.", show_default=False)],
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it may do: screen, read, metrics. Repeat for more.", show_default="screen and read"),
+        typer.Option(
+            help="What it may do: screen, read, erase, metrics. Repeat for more.", show_default="screen and read"
+        ),
     ] = None,
     rate: Annotated[str, typer.Option(help="How often, for example 10/second.")] = "600/minute",
     database: Database = DEFAULT,

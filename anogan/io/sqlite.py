@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -22,6 +23,13 @@ def make_engine(url: str | URL, write: bool = False) -> Engine:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def scrub(engine: Engine) -> None:
+    """Empty the log of an SQLite file, so that what was erased is in no file any more; other databases see to it."""
+    if engine.dialect.name == "sqlite":
+        with contextlib.closing(engine.raw_connection()) as connection:  # outside a transaction
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _configure(connection: Any, _: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from anogan.io.sqlite import make_engine
+from anogan.io.sqlite import make_engine, scrub
 from anogan.linkage.prints import KINDS, METHOD, Code, Prints, distances, make_prints
 from anogan.linkage.thresholds import Thresholds
 from anogan.scan import Scan
@@ -122,6 +121,10 @@ class Linkage:
         with self._session.begin() as session:
             return session.scalar(select(func.count(_Entry.id))) or 0
 
+    def __contains__(self, key: str) -> bool:
+        with self._session.begin() as session:
+            return session.scalar(select(_Entry.id).where(_Entry.key == key)) is not None
+
     def add(self, key: str, scan: Scan, features: np.ndarray | None = None) -> None:
         """Keep the prints of a submission; the same key again replaces them.
 
@@ -166,8 +169,7 @@ class Linkage:
             gone = bool(session.execute(delete(_Entry).where(_Entry.key == key)).rowcount)  # type: ignore[attr-defined]
         with self._lock:
             self._forget_index()
-        with contextlib.closing(self._engine.raw_connection()) as connection:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        scrub(self._engine)
         return gone
 
     def links(self, key: str) -> list[Link]:

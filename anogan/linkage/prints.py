@@ -34,6 +34,7 @@ _BLOCKS = 16  # of the background, in a row and in a column
 _LAGS = (1, 3, 6)  # blocks between the two that are compared
 _NOISE = (2.0, 1.0, 1.0)  # smaller differences of L, a and b (8 bit) say nothing
 _WORD = 64
+_FLAT = 2 / 255  # a smaller range of gray shows nothing
 _FULL = 800  # valid bits of a background that count in full; with fewer, chance alone may agree
 _CELLS = 4  # rows and columns of pooled features
 
@@ -156,7 +157,7 @@ def _perceptual(picture: np.ndarray) -> Code:
     gray = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
     image = Image.fromarray((gray * 255).round().astype(np.uint8))
     bits = imagehash.phash(image, hash_size=_HASH).hash.ravel()
-    return _packed(bits, np.ones_like(bits))
+    return _packed(bits, np.full_like(bits, np.ptp(gray) > _FLAT))  # a blank sheet is like nothing
 
 
 def _background(image: np.ndarray, eyes: np.ndarray) -> Code:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from anogan.review.cases import Erased, NewCase, Policy, expect
+from anogan.review.cases import Erased, NewCase, NotAllowed, Policy, expect
 from anogan.review.roles import LOCAL, ROLES, Role
 from anogan.review.tables import CaseRow, MemberRow, PolicyRow
 from anogan.review.transaction import Transaction
@@ -87,6 +87,23 @@ def erase(tx: Transaction, subject: str) -> Erased:
     tx.session.execute(delete(CaseRow).where(CaseRow.subject == subject))  # decisions go with their case
     tx.log("erased", cases=[row.id for row in rows])
     return Erased(len(rows), elsewhere)
+
+
+def withdraw(tx: Transaction, key: str, settled: bool) -> bool:
+    """Remove a screening that its sender takes back, with its decisions; tell whether it is gone."""
+    if tx.user != LOCAL:  # the server, whose keys say who may erase, acts as nobody else
+        tx.reader.need("administer")
+    row = tx.session.scalar(select(CaseRow).where(CaseRow.key == key).with_for_update())
+    if row is None:
+        return True
+    if row.kind != "screening":
+        raise NotAllowed(f"case {row.id}: is no screening, so its sender cannot take it back; erase its subject")
+    if settled and row.state not in ("decided", "signed"):
+        return False
+    id = row.id
+    tx.session.execute(delete(CaseRow).where(CaseRow.id == id))
+    tx.log("erased", cases=[id])
+    return True
 
 
 def _remove(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from anogan.io.sqlite import scrub
 from anogan.review import administration, audit, database, listing, reading
 from anogan.review.cases import Case, Decision, Erased, NewCase, Order, Page, Policy, Query, Verdict
 from anogan.review.roles import LOCAL, Reader, Role
@@ -277,10 +278,30 @@ class Desk:
         """Erase a person: pictures in the case folders, cases, decisions. The audit log still verifies, see `audit`."""
         with self._change() as tx:
             erased = administration.erase(tx, subject)
-        if erased.cases and self._engine.dialect.name == "sqlite":
-            with contextlib.closing(self._engine.raw_connection()) as connection:  # outside a transaction
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if erased.cases:
+            scrub(self._engine)
         return erased
+
+    def withdraw(self, key: str, settled: bool = False) -> bool:
+        """Take back a screening that the API has sent; its pictures are the sender's to erase.
+
+        Parameters
+        ----------
+        key
+            The case's.
+        settled
+            Leave what is still to be decided.
+
+        Returns
+        -------
+        bool
+            Whether the desk has no such case (any more).
+        """
+        with self._change() as tx:
+            gone = administration.withdraw(tx, key, settled)
+        if gone:
+            scrub(self._engine)
+        return gone
 
     # audit
 

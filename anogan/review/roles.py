@@ -14,7 +14,8 @@ Right = Literal["add", "see", "read", "arbitrate", "export", "administer", "audi
 ROLES: tuple[Role, ...] = get_args(Role)
 
 LOCAL = "local"
-"""Who opens a desk without signing in. It may do everything while the desk has no members, then only add cases."""
+"""Who opens a desk without signing in. It may do everything while the desk has no members, then only add cases,
+and take back screenings, as the server does on behalf of a key."""
 
 _READER: frozenset[Right] = frozenset({"add", "see", "read", "export"})
 RIGHTS: Mapping[str, frozenset[Right]] = MappingProxyType(

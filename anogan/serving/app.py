@@ -5,11 +5,13 @@
 import asyncio
 import contextlib
 import datetime
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
+import anyio
 from fastapi import Depends, FastAPI, Header, Path, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -22,6 +24,7 @@ from starlette.datastructures import UploadFile
 from anogan import __version__
 from anogan.serving import problems
 from anogan.serving.batching import Batcher, Full
+from anogan.serving.erasing import Elsewhere
 from anogan.serving.guard import Guard
 from anogan.serving.keys import Key, Keys, require
 from anogan.serving.metrics import Metrics
@@ -29,7 +32,8 @@ from anogan.serving.problems import Problem
 from anogan.serving.screening import Screener, Screening, Sent
 from anogan.serving.verdict import Decision
 
-_REFERENCE = "^[ -~]{1,128}$"
+log = logging.getLogger("anogan.serving")
+_REFERENCE = "^[ -~]{1,128}$"  # and a group
 _ID = "^[0-9a-f]{16}$"
 
 
@@ -47,6 +51,8 @@ class Settings:
         How long a client may take to send one.
     batch, wait, places
         As in `anogan.serving.batching.Batcher`.
+    keep_days
+        After so many days a screening is erased, unless it is still to be decided on the desk; None: it is kept.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -55,6 +61,16 @@ class Settings:
     batch: int = 16
     wait: float = 0.02
     places: int = 64
+    keep_days: float | None = None
+
+
+class LinkAnswer(BaseModel):
+    """What a photo shares with one of another application: a reason to look, not a proof."""
+
+    screening: str = Field(pattern="^/v1/screenings/[0-9a-f]{16}$", description="Where the other one is.")
+    what: Literal["photo", "face", "background"]
+    words: str = Field(description="The finding as a phrase.")
+    distance: float = Field(description="0: alike, 0.5: unrelated.")
 
 
 class ScreeningAnswer(BaseModel):
@@ -71,15 +87,21 @@ class ScreeningAnswer(BaseModel):
     score: float | None = Field(description="Higher is more unusual.")
     p_value: float | None = Field(description="Share of genuine photos that are expected to score as high.")
     reference: str | None = Field(description="The client's own.")
+    group: str | None = Field(description="Whose operating point decides, as the client said.")
     detector: str = Field(description="Name and hash.")
     heat_map: str | None = Field(description="Where the heat map is; none of what was not scored.")
+    links: list[LinkAnswer] = Field(
+        description="Other applications, screened before, that share something with this photo; the nearest 20. They "
+        "decide nothing. Photos of one reference are of one application."
+    )
 
     @classmethod
     def of(cls, screening: Screening) -> Self:
         """Return how a screening is answered."""
-        link = f"/v1/screenings/{screening.id}/heatmap" if screening.status == "scored" else None
-        given = vars(screening) | {"reference": screening.reference or None, "heat_map": link}
-        return cls.model_validate(given)
+        place = f"/v1/screenings/{screening.id}/heatmap" if screening.status == "scored" else None
+        links = [vars(link) | {"screening": f"/v1/screenings/{link.other}"} for link in screening.links]
+        given = {"reference": screening.reference or None, "group": screening.group or None, "heat_map": place}
+        return cls.model_validate(vars(screening) | given | {"links": links})
 
 
 class Health(BaseModel):
@@ -99,6 +121,11 @@ _FORM = {
                 "properties": {
                     "image": {"type": "string", "format": "binary", "description": "A PNG, JPEG or TIFF."},
                     "reference": {"type": "string", "pattern": _REFERENCE, "description": "The client's own name."},
+                    "group": {
+                        "type": "string",
+                        "pattern": _REFERENCE,
+                        "description": "The photo's site or scanner, where the detector was calibrated for each.",
+                    },
                 },
             },
             "encoding": {"image": {"contentType": "image/png, image/jpeg, image/tiff"}},
@@ -111,7 +138,7 @@ _Idempotency = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern="^[!-~]{1,128}$",
-        description="The same key with the same photo and reference gives the same answer, and no second screening.",
+        description="The same key with the same photo, reference and group gives the same answer, no second screening.",
     ),
 ]
 
@@ -130,9 +157,13 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         screener.recover()
         batcher.start()
+        retiring = None if settings.keep_days is None else asyncio.create_task(_retire(screener, settings.keep_days))
         try:
             yield
         finally:
+            if retiring is not None:
+                retiring.cancel()
+                await asyncio.wait([retiring])
             batcher.close()
             screener.close()
 
@@ -169,10 +200,10 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
         with place:
             try:
                 async with asyncio.timeout(settings.body_seconds):
-                    photo, reference = await _form(request)
+                    sent = Sent(key.id, *await _form(request), idempotency or "")
             except TimeoutError:
                 raise Problem(408, "the photo came too slowly; send it again", {"Connection": "close"}) from None
-            screening, before = await screener.screen(Sent(key.id, photo, reference, idempotency or ""), place)
+            screening, before = await screener.screen(sent, place)
         if before:
             response.headers["Idempotency-Replayed"] = "true"
         else:
@@ -190,6 +221,26 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
     def read(number: _Number) -> ScreeningAnswer:
         """Return what was found in a photo."""
         return ScreeningAnswer.of(_found(screener, number))
+
+    @app.delete(
+        "/v1/screenings/{number}",
+        status_code=204,
+        response_class=Response,
+        responses=problems.responses(400, 401, 403, 404, 409, 422, 429, 500, 503),
+        dependencies=[Depends(allowed("erase"))],
+        tags=["screenings"],
+    )
+    def erase(number: _Number) -> None:
+        """Erase a screening: pictures, prints, links from and to it, and its case in the review queue."""
+        _found(screener, number)
+        try:
+            screener.erase(number)
+        except Elsewhere as error:
+            raise Problem(409, str(error)) from None
+        except ValueError:
+            raise Problem(
+                503, "screenings cannot be erased at the moment; ask again later", {"Retry-After": "60"}
+            ) from None
 
     @app.get(
         "/v1/screenings/{number}/heatmap",
@@ -273,21 +324,33 @@ def _found(screener: Screener, number: str) -> Screening:
     return screening
 
 
-async def _form(request: Request) -> tuple[bytes, str]:
-    """Return the photo and the reference; read only now, when the key is known to be good."""
+async def _retire(screener: Screener, days: float) -> None:
+    """Erase what is older, now and every hour."""
+    while True:
+        try:
+            await anyio.to_thread.run_sync(screener.retire, days)
+        except Exception as error:  # tried again
+            log.error("old screenings cannot be erased at the moment (%s)", type(error).__name__)
+        await asyncio.sleep(3600)
+
+
+async def _form(request: Request) -> tuple[bytes, str, str]:
+    """Return photo, reference and group; read only now, when the key is known to be good."""
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
         raise Problem(415, "send the photo as multipart/form-data, in a field named image")
-    async with request.form(max_files=1, max_fields=1, max_part_size=1024) as form:
+    async with request.form(max_files=1, max_fields=2, max_part_size=1024) as form:
         fields: dict[str, Any] = dict(form.multi_items())
-        photo, reference = fields.pop("image", None), fields.pop("reference", None)
-        if fields or len(form.multi_items()) > 2:
-            raise Problem(422, "send the fields image and reference, each once, and no others")
+        most = len(form.multi_items())
+        photo, words = fields.pop("image", None), {name: fields.pop(name, None) for name in ("reference", "group")}
+        if fields or most > sum(value is not None for value in (photo, *words.values())):
+            raise Problem(422, "send the fields image, reference and group, each once, and no others")
         if not isinstance(photo, UploadFile):
             raise Problem(422, "image: is missing; send the photo as a file in a field named image")
-        if not (reference is None or (isinstance(reference, str) and re.fullmatch(_REFERENCE, reference))):
-            raise Problem(422, "reference: expected 1 to 128 printable ASCII characters")
+        for name, word in words.items():
+            if not (word is None or (isinstance(word, str) and re.fullmatch(_REFERENCE, word))):
+                raise Problem(422, f"{name}: expected 1 to 128 printable ASCII characters")
         data = await photo.read()
     if not data:
         raise Problem(422, "image: is empty; send a photo")
-    return data, reference or ""
+    return data, words["reference"] or "", words["group"] or ""

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from anogan.review.database import faults
 from anogan.serving.tables import KeyRow
 
-SCOPES = ("screen", "read", "metrics")
+SCOPES = ("screen", "read", "erase", "metrics")
 RATE = "600/minute"
 
 
@@ -58,7 +58,7 @@ class Keys:
         name
             Whose it is, for the list.
         scopes
-            What it may do: "screen", "read", "metrics".
+            What it may do: "screen", "read", "erase", "metrics".
         rate
             How often, such as "600/minute".
 

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 log = logging.getLogger("anogan.serving")
 MEDIA_TYPE = "application/problem+json"
@@ -49,13 +50,17 @@ def install(app: FastAPI) -> None:
     """Have every fault of an application answered as a problem, and described so."""
 
     @app.exception_handler(HTTPException)
-    async def _refused(_: Request, error: HTTPException) -> JSONResponse:
-        detail = error.detail
+    async def _refused(request: Request, error: HTTPException) -> JSONResponse:
+        detail, headers = error.detail, dict(error.headers or {})
+        if error.status_code == 405:  # the router names the methods of the first route that has the path
+            routes = [route for route in app.routes if isinstance(route, Route)]
+            matching = [route.methods or () for route in routes if route.matches(request.scope)[0] == Match.PARTIAL]
+            headers["Allow"] = ", ".join(sorted({method for methods in matching for method in methods}))
         if not isinstance(error, Problem):  # of the router: no such path, no such method
             detail = {404: "there is nothing at this address; see /docs", 405: "this address has no such method"}.get(
                 error.status_code, f"the request cannot be read: {detail}"
             )
-        return answer(error.status_code, detail, error.headers)
+        return answer(error.status_code, detail, headers)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -2,16 +2,19 @@
 
     STORE/cases/<screening>/    heat map, thumbnail, and maps if a person must see it: of the file nothing but pixels
     STORE/incoming/             the same, until the screening is in the database
+    STORE/links.sqlite          prints of the photos, see `anogan.linkage`
 
-First the pictures are on disk, then the screening is in the database, then it is answered; what the review desk does
-not have yet is noted there, too. So a killed server has forgotten nothing that it has answered, and its next start
-delivers the rest.
+First the pictures are on disk, then the prints, then the screening is in the database, then it is answered; what the
+review desk does not have yet is noted there, too. So a killed server has forgotten nothing that it has answered, and
+its next start delivers the rest, and takes back what nobody was told of. What a photo shares with others is told and
+decides nothing: a decision goes by the calibrated score alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -37,13 +40,16 @@ from anogan.drift import Case
 from anogan.io.atomic import sync
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.pixels import MAX_PIXELS
-from anogan.io.pseudonym import keyed_hash
 from anogan.io.raster import SIGNATURES, raster_size, read_raster
+from anogan.linkage import Link, Linkage, Prints, in_words, make_prints
 from anogan.review.cases import NewCase
 from anogan.scan import Result, Scan
+from anogan.serving import erasing
 from anogan.serving.batching import Place
+from anogan.serving.erasing import Eraser, case_key, subject_of
+from anogan.serving.linking import MOST, in_other_applications
 from anogan.serving.problems import Problem
-from anogan.serving.tables import ScreeningRow
+from anogan.serving.tables import LinkRow, ScreeningRow
 from anogan.serving.verdict import SOURCE, decide
 from anogan.serving.watch import Watch
 
@@ -52,7 +58,7 @@ _DECODERS = 4  # photos being decoded or written at once; the memory is bounded 
 _Value = TypeVar("_Value")
 
 
-class Desk(Protocol):
+class Desk(erasing.Desk, Protocol):
     """The part of `anogan.review.Desk` that is needed here."""
 
     def add(self, case: NewCase, /) -> int: ...
@@ -60,17 +66,18 @@ class Desk(Protocol):
 
 @dataclass(frozen=True)
 class Sent:
-    """What a client sent: by which key, the photo, its own reference and idempotency key ("": none)."""
+    """What a client sent: by which key, the photo, its reference and group, an idempotency key ("": none)."""
 
     key: str
     photo: bytes
     reference: str = ""
+    group: str = ""
     idempotency: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """Hash of photo and reference."""
-        return _hash(json.dumps([_hash(self.photo), self.reference]).encode())
+        """Hash of photo, reference and group."""
+        return _hash(json.dumps([_hash(self.photo), self.reference, self.group]).encode())
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,9 @@ class Screening:
     score: float | None
     p_value: float | None
     reference: str
+    group: str
     detector: str
+    links: list[Link]
 
 
 class Screener:
@@ -134,10 +143,13 @@ class Screener:
             self._lock.acquire(blocking=False)
         except Timeout:
             raise ValueError(f"{store}: is in use by another `anogan serve`; choose another folder") from None
+        self._linkage, self._linking = Linkage.open(store / "links.sqlite"), threading.Lock()
+        self._eraser = Eraser(engine, store, self._linkage, desk)
 
     def close(self) -> None:
         """Give the store back, with all scores in the drift monitor."""
         self._watch.flush()
+        self._linkage.close()
         self._lock.release()
 
     def judge(self, scans: Sequence[Scan]) -> list[Result]:
@@ -148,10 +160,24 @@ class Screener:
         """Finish what a killed server had begun: what it had not accepted goes, what it had is delivered."""
         for place in self._incoming.iterdir():
             if self.find(place.name) is None:
+                self._linkage.erase(place.name)
                 shutil.rmtree(place)
             else:
                 place.rename(self._cases / place.name)
+        self._eraser.recover()
         self.deliver()
+
+    # Erasing
+
+    def erase(self, number: str) -> None:
+        """Erase a screening, see `anogan.serving.erasing.Eraser.erase`."""
+        with self._delivering:  # nothing is put on the desk that was just taken from it
+            self._eraser.erase(number)
+
+    def retire(self, days: float) -> None:
+        """Erase what is older and need not be decided any more."""
+        if erased := self._eraser.retire(days):
+            log.info("%d screenings older than %g days were erased", erased, days)
 
     # Asking
 
@@ -205,6 +231,7 @@ class Screener:
                 scan = await self._aside(read_raster, SOURCE, sent.photo)
             except ValueError as error:
                 raise Problem(413 if height * width > MAX_PIXELS else 422, str(error)) from None
+            scan = dataclasses.replace(scan, group=sent.group)
             result = await asyncio.wrap_future(place.judge(scan))
             return await self._aside(self._keep, sent, scan, result)
 
@@ -216,11 +243,11 @@ class Screener:
         with Session(self._read) as session:
             row = session.scalar(select(ScreeningRow).where(same))
             if row is not None and row.fingerprint != sent.fingerprint:
-                raise Problem(409, "this idempotency key came with another photo or reference; use a new one")
+                raise Problem(409, "this idempotency key came with another photo, reference or group; use a new one")
             return None if row is None else _screening(row)
 
     def _keep(self, sent: Sent, scan: Scan, result: Result) -> Screening:
-        decision, reasons = decide(result, self.detector.calibration, self._watch.alarm())
+        decision, reasons = decide(result, self.detector.calibration, self._watch.alarm(), sent.group)
         scored = result.status == "scored"
         row = ScreeningRow(
             id=secrets.token_hex(8),
@@ -228,6 +255,7 @@ class Screener:
             idempotency=_hash(sent.idempotency.encode()) if sent.idempotency else None,
             fingerprint=sent.fingerprint,
             reference=sent.reference,
+            group=sent.group,
             created=time.time(),
             status=result.status,
             decision=decision,
@@ -238,8 +266,9 @@ class Screener:
             detector=self._name,
             to_desk=decision != "pass",
         )
-        screening, place = _screening(row), self._incoming / row.id
+        place = self._incoming / row.id
         try:
+            prints = make_prints(scan)
             write_thumbnail(place, scan)
             if scored:
                 write_heat_map(place, scan, result, self._map_range)
@@ -247,10 +276,9 @@ class Screener:
                 write_maps(place, scan, result)
             for path in (*place.iterdir(), place, self._incoming):
                 sync(path)
-            with Session(self._write) as session:
-                session.add(row)
-                session.commit()
+            screening = self._accept(row, prints)
         except (ValueError, OSError, IntegrityError) as error:
+            self._linkage.erase(row.id)
             shutil.rmtree(place, ignore_errors=True)
             if isinstance(error, IntegrityError) and (before := self._earlier(sent)) is not None:
                 return before  # another server on this database was faster
@@ -265,6 +293,22 @@ class Screener:
         if decision != "pass":
             self.deliver()
         return screening
+
+    def _accept(self, row: ScreeningRow, prints: Prints) -> Screening:
+        """Put prints and screening into their databases, and with them what it shares with those accepted before."""
+        with self._linking:  # of two that come at once, the second one finds the first
+            self._linkage.add_prints({row.id: prints})
+            links = self._linkage.links(row.id)
+            with Session(self._write, expire_on_commit=False) as session:
+                found = in_other_applications(session, links, row.reference)
+                row.reasons = [*row.reasons, *in_words(found)]
+                row.links = [
+                    LinkRow(place=place, other=link.other, what=link.what, words=link.words, distance=link.distance)
+                    for place, link in enumerate(found[:MOST])
+                ]
+                session.add(row)
+                session.commit()
+        return _screening(row)
 
     def deliver(self) -> None:
         """Put on the desk what a person must see and the desk does not have; what fails is tried with the next one."""
@@ -284,10 +328,10 @@ class Screener:
 
     def _case(self, row: ScreeningRow) -> NewCase:
         return NewCase(
-            key=f"screening {row.id}",
+            key=case_key(row.id),
             kind="screening",
-            subject=keyed_hash("reference", row.reference)[:12] if row.reference else "",
-            title=f"screening {row.id}",
+            subject=subject_of(row.reference),
+            title=case_key(row.id),
             detector=row.detector,
             status="scored" if row.status == "scored" else "not scored",
             reason="; ".join(row.reasons),
@@ -321,8 +365,8 @@ class _Room:
 def _screening(row: ScreeningRow) -> Screening:
     created = datetime.datetime.fromtimestamp(row.created, datetime.UTC)
     return Screening(
-        row.id, created, row.status, row.decision, list(row.reasons), row.score, row.p_value, row.reference,
-        row.detector,
+        row.id, created, row.status, row.decision, list(row.reasons), row.score, row.p_value, row.reference, row.group,
+        row.detector, [Link(link.other, link.what, link.distance, link.words) for link in row.links],  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import JSON, Engine, ForeignKey, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from anogan.review.database import connect, faults
 
@@ -32,8 +32,9 @@ class ScreeningRow(Table):
     id: Mapped[str] = mapped_column(Text, primary_key=True)  # also names its folder: at random
     key: Mapped[str] = mapped_column(ForeignKey(KeyRow.id))
     idempotency: Mapped[str | None] = mapped_column(Text)  # hash of the client's key
-    fingerprint: Mapped[str] = mapped_column(Text)  # of what was sent: photo and reference
+    fingerprint: Mapped[str] = mapped_column(Text)  # of what was sent: photo, reference and group
     reference: Mapped[str] = mapped_column(Text)  # the client's, or ""
+    group: Mapped[str] = mapped_column(Text)  # the photo's site or scanner, or ""
     created: Mapped[float]
     status: Mapped[str] = mapped_column(Text)
     decision: Mapped[str] = mapped_column(Text)
@@ -43,7 +44,22 @@ class ScreeningRow(Table):
     flagged: Mapped[bool | None]
     detector: Mapped[str] = mapped_column(Text)
     to_desk: Mapped[bool] = mapped_column(index=True)  # a person must see it, and the desk does not have it yet
+    links: Mapped[list[LinkRow]] = relationship(
+        foreign_keys="LinkRow.screening", order_by="LinkRow.place", passive_deletes=True
+    )
     __table_args__ = (UniqueConstraint("key", "idempotency"),)
+
+
+class LinkRow(Table):
+    """What a screening shares with one that was there before; it goes with either of them."""
+
+    __tablename__ = "serving_link"
+    screening: Mapped[str] = mapped_column(ForeignKey(ScreeningRow.id, ondelete="CASCADE"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)  # the nearest is first
+    other: Mapped[str] = mapped_column(ForeignKey(ScreeningRow.id, ondelete="CASCADE"), index=True)
+    what: Mapped[str] = mapped_column(Text)
+    words: Mapped[str] = mapped_column(Text)
+    distance: Mapped[float]
 
 
 def open_tables(url: str) -> Engine:

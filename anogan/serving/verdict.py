@@ -24,7 +24,9 @@ _COMPONENTS = {
 }
 
 
-def decide(result: Result, calibration: Calibration | None, paused: bool) -> tuple[Decision, list[str]]:
+def decide(
+    result: Result, calibration: Calibration | None, paused: bool, group: str = ""
+) -> tuple[Decision, list[str]]:
     """Return the decision and its reasons.
 
     Parameters
@@ -35,6 +37,8 @@ def decide(result: Result, calibration: Calibration | None, paused: bool) -> tup
         Its operating point, or None.
     paused
         Whether the drift monitor has an alarm.
+    group
+        The photo's site or scanner, where these are calibrated by themselves.
 
     Returns
     -------
@@ -50,7 +54,8 @@ def decide(result: Result, calibration: Calibration | None, paused: bool) -> tup
         return "not decided", ["the detector is not calibrated, so its scores decide nothing"]
     if paused:
         return "not decided", [drift.PAUSED]
-    if result.p_value is None:
+    own = calibration.of(group)
+    if result.p_value is None or own is None:
         return "not decided", [words(result.reason)]
     unusual = max(result.components, key=lambda name: result.components[name])
     share = f"{100 * result.p_value:.3g} % of healthy photos are expected to score as high"
@@ -58,8 +63,8 @@ def decide(result: Result, calibration: Calibration | None, paused: bool) -> tup
     if result.flagged is None:
         return "review", [words(result.reason), share, most]
     if result.flagged:
-        return "review", [f"the score {result.score:.3g} reaches {calibration.threshold:.3g}", share, most]
-    return "pass", [f"the score {result.score:.3g} is below {calibration.threshold:.3g}", share]
+        return "review", [f"the score {result.score:.3g} reaches {own.threshold:.3g}", share, most]
+    return "pass", [f"the score {result.score:.3g} is below {own.threshold:.3g}", share]
 
 
 def words(reason: str) -> str:

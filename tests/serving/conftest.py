@@ -43,7 +43,7 @@ class MeanDetector:
                 continue
             p_value, flagged, reason = None, None, ""
             if self.calibration is not None:
-                p_value, flagged, reason = self.calibration.decide(score)
+                p_value, flagged, reason = self.calibration.decide(score, scan.group)
             yield Result(
                 scan.source,
                 "scored",
@@ -69,11 +69,27 @@ class MemoryDesk:
         self.cases.setdefault(case.key, case)
         return len(self.cases)
 
+    def withdraw(self, key: str, settled: bool = False) -> bool:
+        if self.down:
+            raise ValueError("the desk is down")
+        if settled and key in self.cases:
+            return False  # nobody decides here
+        self.cases.pop(key, None)
+        return True
+
 
 def photo(value: int = 0, side: int = 8, kind: str = "PNG", **options: Any) -> bytes:
     """Return a gray photo in the bytes of a file."""
     buffer = io.BytesIO()
     Image.fromarray(np.full((side, side), value, np.uint8)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def texture(seed: int, side: int = 64) -> bytes:
+    """Return a photo of something, gray, in the bytes of a file."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -95,8 +111,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., SimpleNamespace]]:
         opened.append(client)
         client.headers["Authorization"] = f"Bearer {keys.create('tests', rate='100000/minute')}"
 
-        def send(data: bytes | None = None, reference: str | None = None, idempotency: str = "", **more: Any) -> Any:
-            fields = {} if reference is None else {"reference": reference}
+        def send(
+            data: bytes | None = None,
+            reference: str | None = None,
+            idempotency: str = "",
+            group: str | None = None,
+            **more: Any,
+        ) -> Any:
+            fields = {k: v for k, v in (("reference", reference), ("group", group)) if v is not None}
             headers = {"Idempotency-Key": idempotency} if idempotency else {}
             files = {"image": ("anybody.png", photo() if data is None else data)}
             return client.post("/v1/screenings", files=files, data=fields, headers=headers | more)

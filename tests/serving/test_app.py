@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import Base
 
+from anogan.calibration import Calibration
 from anogan.serving.app import Settings
 
 from .conftest import MeanDetector, photo
@@ -63,6 +64,28 @@ def test_a_flagged_photo_is_on_the_desk_at_once(api: SimpleNamespace) -> None:
     folder = api.store / "cases" / body["id"]
     assert case.folder == str(folder)
     assert {path.name for path in folder.iterdir()} == {"heatmap.png", "thumbnail.png", "maps.npz"}
+
+
+def test_each_group_has_its_own_operating_point(serve: Callable[..., SimpleNamespace]) -> None:
+    scores = np.arange(1, 20) / 20
+    sites = ["studio"] * 19 + ["booth"] * 19
+    calibration = Calibration.fit(np.concatenate([scores / 2, scores]), 0.05, groups=sites, column="site")
+    api = serve(MeanDetector(calibration=calibration))
+    studio, booth = (api.send(photo(153), group=site).json() for site in ("studio", "booth"))  # 153 / 255 = 0.6
+    assert (studio["decision"], studio["group"], studio["p_value"]) == ("review", "studio", pytest.approx(1 / 20))
+    assert studio["reasons"][0] == "the score 0.6 reaches 0.475"
+    assert booth["reasons"][0] == "the score 0.6 is below 0.95"
+    assert (booth["decision"], booth["group"], booth["p_value"]) == ("pass", "booth", pytest.approx(9 / 20))
+    assert api.client.get(f"/v1/screenings/{booth['id']}").json() == booth
+    known = "calibrated were booth, studio"
+    unknown, none = api.send(group="kiosk").json(), api.send().json()
+    assert (unknown["decision"], unknown["p_value"]) == (none["decision"], none["p_value"]) == ("not decided", None)
+    assert unknown["reasons"] == [f"not calibrated: site kiosk is unknown; {known}; calibrate on healthy images of it"]
+    assert (none["reasons"], none["group"]) == ([f"not calibrated: the image names no site; {known}"], None)
+    assert len(api.desk.cases) == 3
+    first = api.send(group="studio", idempotency="k")
+    assert first.status_code == 201
+    assert problem(api.send(group="booth", idempotency="k"), 409).startswith("this idempotency key came with another")
 
 
 def test_what_cannot_be_judged_is_not_scored(api: SimpleNamespace) -> None:
@@ -169,6 +192,9 @@ def test_405(api: SimpleNamespace) -> None:
     response = api.client.delete("/v1/screenings")
     assert problem(response, 405) == "this address has no such method"
     assert response.headers["allow"] == "POST"
+    response = api.client.put(f"/v1/screenings/{'0' * 16}")
+    assert problem(response, 405) == "this address has no such method"
+    assert response.headers["allow"] == "DELETE, GET"
 
 
 def test_the_same_idempotency_key_gives_the_same_screening(api: SimpleNamespace) -> None:
@@ -181,7 +207,7 @@ def test_the_same_idempotency_key_gives_the_same_screening(api: SimpleNamespace)
     assert api.detector.batches == [1]
     assert api.send(photo(9), reference="a", idempotency="k2").json()["id"] != first.json()["id"]
     for other in (api.send(photo(9), "b", "k1"), api.send(photo(8), "a", "k1"), api.send(photo(9), None, "k1")):
-        assert problem(other, 409) == "this idempotency key came with another photo or reference; use a new one"
+        assert problem(other, 409) == "this idempotency key came with another photo, reference or group; use a new one"
 
 
 def test_idempotency_keys_are_those_of_one_client(api: SimpleNamespace) -> None:
@@ -237,15 +263,25 @@ def test_a_damaged_photo_is_422(api: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("files", "fields", "sentence"),
     [
-        ({"x": ("x", photo())}, {}, "send the fields image and reference, each once, and no others"),
+        ({"x": ("x", photo())}, {}, "send the fields image, reference and group, each once, and no others"),
         ({"image": ("x", b"")}, {}, "image: is empty; send a photo"),
-        ({"image": ("x", photo())}, {"name": "x"}, "send the fields image and reference, each once, and no others"),
+        (
+            {"image": ("x", photo())},
+            {"name": "x"},
+            "send the fields image, reference and group, each once, and no others",
+        ),
         ({"image": ("x", photo())}, {"reference": ""}, "reference: expected 1 to 128 printable ASCII characters"),
         ({"image": ("x", photo())}, {"reference": "a\nb"}, "reference: expected 1 to 128 printable ASCII characters"),
         (
             {"image": ("x", photo())},
             {"reference": "a" * 129},
             "reference: expected 1 to 128 printable ASCII characters",
+        ),
+        ({"image": ("x", photo())}, {"group": "ä"}, "group: expected 1 to 128 printable ASCII characters"),
+        (
+            {"image": ("x", photo())},
+            {"group": ["a", "b"]},
+            "send the fields image, reference and group, each once, and no others",
         ),
     ],
 )

@@ -13,9 +13,13 @@ from types import SimpleNamespace
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from anogan.console import free_port
+from anogan.linkage import Linkage
 from anogan.serving.app import Settings
+from anogan.serving.tables import ScreeningRow, open_tables
 
 CASES = 10  # for each operation and phase
 
@@ -67,6 +71,13 @@ def test_nothing_accepted_is_lost_when_the_server_is_killed(
         assert set(load.statuses) == {201}
         assert load.unanswered > 0  # it was killed under load
         assert server.lost(load) == []
+        # Prints and screenings are the same ones, whatever a kill came between.
+        with Linkage.open(server.folder / "store" / "links.sqlite") as linkage:
+            with Session(open_tables(str(server.database))) as session:
+                screened = session.scalars(select(ScreeningRow.id)).all()
+            assert set(load.accepted) <= set(screened)
+            assert all(number in linkage for number in screened)
+            assert len(linkage) == len(screened)
     finally:
         server.stop()
         sys.modules.pop("serving", None)

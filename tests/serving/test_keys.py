@@ -53,9 +53,9 @@ def test_a_revoked_key_opens_nothing(keys: Keys) -> None:
 
 
 def test_bad_scopes_and_rates(keys: Keys) -> None:
-    with pytest.raises(ValueError, match=r"^scope admin: is unknown; choose among screen, read, metrics$"):
+    with pytest.raises(ValueError, match=r"^scope admin: is unknown; choose among screen, read, erase, metrics$"):
         keys.create("x", ["admin"])
-    with pytest.raises(ValueError, match=r"^scope: name at least one of screen, read, metrics$"):
+    with pytest.raises(ValueError, match=r"^scope: name at least one of screen, read, erase, metrics$"):
         keys.create("x", [])
     with pytest.raises(ValueError, match=r"^rate 'often': cannot be read; expected for example 10/second"):
         keys.create("x", rate="often")
