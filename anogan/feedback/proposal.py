@@ -84,7 +84,35 @@ class Proposal:
 def propose(
     detector: Detector, dismissed: Sequence[Dismissed], splits: Splits, progress: Progress | None = None
 ) -> Proposal:
-    """Let dismissed images through the novelty gate into the healthy bank, calibrate again, and compare.
+    """Make a detector that knows dismissed images as healthy, see `admit`, and compare the two.
+
+    Both are compared on the calibration images, as they are and with anomalies planted into them, and self-tested.
+
+    Parameters
+    ----------
+    progress
+        Called with (what is being done, steps done, steps in all).
+
+    Raises
+    ------
+    ValueError
+        As `admit`, or `compare` or the self-test cannot be made.
+    """
+    tell = progress or (lambda what, done, total: None)
+    new, admitted, refused = admit(detector, dismissed, splits, tell)
+    paths = [item.path for item in splits.calibration]
+    comparison = compare(detector, new, paths, progress=lambda done, total: tell("comparing", done, total))
+    tests = [
+        measure.run(each, splits, lambda done, total: tell("testing", done, total)).to_json()
+        for each in (detector, new)
+    ]
+    return Proposal(new, tuple(admitted), tuple(refused), comparison, *tests)
+
+
+def admit(
+    detector: Detector, dismissed: Sequence[Dismissed], splits: Splits, progress: Progress | None = None
+) -> tuple[Detector, list[tuple[int, int]], list[tuple[int, str]]]:
+    """Let dismissed images through the novelty gate into the healthy bank, and calibrate again on the same images.
 
     The Gaussians of healthy features and of the spectrum stay as they are: a few images do not change what hundreds
     have shaped, but one odd image can bend a covariance in every direction. No network is trained.
@@ -96,16 +124,21 @@ def propose(
     dismissed
         Images that readers called healthy.
     splits
-        Of its data. The calibration images set the gate and the threshold, and are compared on; dismissed images that
-        are among them or the test images, or of their people, are refused.
+        Of its data. The calibration images set the gate and the threshold; dismissed images that are among them or the
+        test images, or of their people, are refused.
     progress
-        Called with (what is being done, steps done, steps in all).
+        As in `propose`.
+
+    Returns
+    -------
+    detector, admitted, refused
+        The last two as in `Proposal`.
 
     Raises
     ------
     ValueError
-        The detector is not calibrated, or on other images; it does not know whose patches its bank holds; no image
-        passes the gate; or `compare` or the self-test cannot be made.
+        The detector is not calibrated, or on other images; it does not know whose patches its bank holds; or no image
+        passes the gate.
     """
     point, origin = detector.calibration, detector.provenance
     if point is None or not origin.get("calibrations"):
@@ -164,15 +197,8 @@ def propose(
         provenance=origin | noted,
     )
     tell("calibrating", 0, 1)
-    new = _calibrate(new, detector, splits.calibration)
-    paths = [splits.calibration[index].path for index in kept]
-    comparison = compare(detector, new, paths, progress=lambda done, total: tell("comparing", done, total))
-    tests = [
-        measure.run(each, splits, lambda done, total: tell("testing", done, total)).to_json()
-        for each in (detector, new)
-    ]
-    admitted = tuple((passed[number].image.case, int(counts[number])) for number in entering)
-    return Proposal(new, admitted, tuple(sorted(refused)), comparison, *tests)
+    admitted = [(passed[number].image.case, int(counts[number])) for number in entering]
+    return _calibrate(new, detector, splits.calibration), admitted, sorted(refused)
 
 
 @dataclass(frozen=True, eq=False)
