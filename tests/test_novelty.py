@@ -55,6 +55,16 @@ def test_a_healthy_patch_is_no_witness() -> None:
     assert choose(torch.tensor([[1.2, 0.0], [0.5, 0.0]]), [1, 2], bank(), 1.0) == []
 
 
+def test_what_a_refused_image_shows_does_not_enter_from_another() -> None:
+    patches, owners = torch.tensor([[3.0, 0.0], [3.2, 0.0], [0.0, 3.0], [0.0, 3.1]]), [1, 2, 3, 4]
+    assert choose(patches, owners, bank(), 1.0, torch.tensor([[3.0, 0.9], [0.0, 0.5]])) == [3]
+    assert choose(patches, owners, bank(), 1.0, torch.tensor([[0.9, 0.0]])) == [
+        1,
+        3,
+    ]  # a healthy patch of a refused one
+    assert choose(patches, owners, bank(), 1.0, torch.tensor([[3.0, 0.0], [0.0, 3.0]])) == []
+
+
 def test_there_is_little_room() -> None:
     patches = torch.tensor([[10.0 * k + shift, 0.0] for k in range(1, 9) for shift in (0, 0.1)])
     owners = [1, 2] * 8

@@ -8,7 +8,11 @@ word is not enough; a patch enters only if
 3. it is novel: farther from the bank than 95 % of the calibration images' patches. What is nearer, the bank knows;
 4. another person's dismissed image shows it, too: a novel patch of hers or his lies as near as the bank lies to 95 % of
    healthy patches. A variant of the norm is seen twice; a mistake seldom makes two alike;
-5. there is room: feedback adds at most `SHARE` of the bank in one version.
+5. no refused image shows the like: what made one of them suspicious is not healthy in another;
+6. there is room: feedback adds at most `SHARE` of the bank in one version.
+
+Many readers who all call the same faint lesion a variant, in many people, in none of whom the discriminator sees it,
+look like a variant of the norm. That is what the comparison of the versions and the admin are for.
 
 All limits come from the untouched calibration images, which are healthy.
 """
@@ -84,7 +88,9 @@ class Gate:
         return ""
 
 
-def choose(patches: Tensor, owners: Sequence[int], bank: Tensor, usual: float) -> list[int]:
+def choose(
+    patches: Tensor, owners: Sequence[int], bank: Tensor, usual: float, suspicious: Tensor | None = None
+) -> list[int]:
     """Return which patches enter the bank, the farthest first, until all that may enter are covered or room is out.
 
     Parameters
@@ -97,6 +103,8 @@ def choose(patches: Tensor, owners: Sequence[int], bank: Tensor, usual: float) -
         (K, D)
     usual
         The gate's.
+    suspicious
+        (R, D) patches of the images that the gate refused, or None.
 
     Returns
     -------
@@ -107,6 +115,10 @@ def choose(patches: Tensor, owners: Sequence[int], bank: Tensor, usual: float) -
         return []
     nearest = _nearest(patches, bank)
     novel = torch.nonzero(nearest > usual).flatten()
+    if suspicious is not None and len(suspicious):
+        doubted = suspicious[_nearest(suspicious, bank) > usual]
+        if len(doubted) and len(novel):
+            novel = novel[_nearest(patches[novel], doubted) > usual]
     own, found = torch.tensor(owners)[novel], patches[novel]
     alike = torch.zeros(len(novel), dtype=torch.bool)
     for start in range(0, len(novel), 256):
@@ -124,4 +136,4 @@ def choose(patches: Tensor, owners: Sequence[int], bank: Tensor, usual: float) -
 
 
 def _nearest(patches: Tensor, bank: Tensor) -> Tensor:
-    return torch.cat([torch.cdist(part, bank).amin(1) for part in patches.split(8192)])
+    return torch.cat([torch.cdist(part, bank).amin(1) for part in patches.split(1024)])

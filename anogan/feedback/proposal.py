@@ -25,6 +25,9 @@ from anogan.scoring import COMPONENTS, top_mean
 from anogan.selftest import measure
 from anogan.transforms import to_network
 
+NOTHING = (
+    "what is new in it is shown by no other person's dismissed image, or by one that was refused, or is taken from one"
+)
 Progress = Callable[[str, int, int], None]
 
 
@@ -160,20 +163,20 @@ def admit(
     bank = detector.reference.bank
     gate = Gate.fit(scores, bank.distance(embedded).numpy(), point.false_alarm_rate)
     taken = _read(detector, dismissed, splits, gate, tell)
-    passed = [one for one in taken if isinstance(one, _Passed)]
+    seen = [one for one in taken if isinstance(one, _Seen)]
+    passed = [one for one in seen if not one.refusal]
     refused = [(case.case, one) for case, one in zip(dismissed, taken, strict=True) if isinstance(one, str)]
+    refused += [(one.image.case, one.refusal) for one in seen if one.refusal]
     whose: dict[str, int] = {}
     owners = [whose.setdefault(one.image.subject or one.file, len(whose)) for one in passed for _ in one.patches]
-    patches = torch.cat([one.patches for one in passed]) if passed else torch.zeros(0, bank.bank.shape[1])
-    chosen = choose(patches, owners, bank.bank, gate.usual)
+    none = torch.zeros(0, bank.bank.shape[1])
+    patches = torch.cat([none, *(one.patches for one in passed)])
+    suspicious = torch.cat([none, *(one.patches for one in seen if one.refusal)])
+    chosen = choose(patches, owners, bank.bank, gate.usual, suspicious)
     image_of = [number for number, one in enumerate(passed) for _ in one.patches]
     counts = np.bincount([image_of[index] for index in chosen], minlength=len(passed))
     entering = [number for number, count in enumerate(counts) if count]
-    refused += [
-        (passed[number].image.case, "what is new in it is in no other person's dismissed image, or was covered by one")
-        for number, count in enumerate(counts)
-        if not count
-    ]
+    refused += [(passed[number].image.case, NOTHING) for number, count in enumerate(counts) if not count]
     if not chosen:
         why = "; ".join(f"case {case}: {reason}" for case, reason in sorted(refused)[:3])
         raise ValueError(
@@ -202,12 +205,13 @@ def admit(
 
 
 @dataclass(frozen=True, eq=False)
-class _Passed:
-    """An image that the gate did not refuse: its file's hash and its patches, (H * W, D)."""
+class _Seen:
+    """An image that the gate looked at: its file's hash, its patches, (H * W, D), and why it is refused, or ""."""
 
     image: Dismissed
     file: str
     patches: Tensor
+    refusal: str
 
 
 @torch.no_grad()
@@ -224,12 +228,12 @@ def _look(detector: Detector, images: Tensor) -> tuple[np.ndarray, Tensor]:
 
 def _read(
     detector: Detector, dismissed: Sequence[Dismissed], splits: Splits, gate: Gate, tell: Progress
-) -> list[_Passed | str]:
-    """Return the patches of each image, or why it does not enter."""
+) -> list[_Seen | str]:
+    """Return what the gate saw of each image, or why it is none that it may look at."""
     held = [*splits.calibration, *splits.test]
     held_files, held_people = {case_id(item.path) for item in held}, {item.subject for item in held}
     known = set(detector.provenance["files"])
-    found: list[_Passed | str] = []
+    found: list[_Seen | str] = []
     for done, one in enumerate(dismissed):
         tell("reading", done, len(dismissed))
         file = case_id(one.path)
@@ -248,7 +252,7 @@ def _read(
         scores, embedded = _look(detector, torch.from_numpy(image)[None])
         distances = detector.reference.bank.distance(embedded)[0].numpy()
         refusal = gate.refusal(float(scores[0]), distances)
-        found.append(refusal or _Passed(one, file, embedded[0].flatten(1).T.contiguous()))
+        found.append(_Seen(one, file, embedded[0].flatten(1).T.contiguous(), refusal))
     return found
 
 
