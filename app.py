@@ -2,7 +2,19 @@
 
 import streamlit as st
 
-from anogan.dashboard import case, desk, desk_case, desk_queue, evaluation, style, training, upload, widgets, worklist
+from anogan.dashboard import (
+    case,
+    desk,
+    desk_case,
+    desk_queue,
+    desk_versions,
+    evaluation,
+    style,
+    training,
+    upload,
+    widgets,
+    worklist,
+)
 
 st.set_page_config(page_title="anogan", page_icon=style.ICON, layout="wide")
 pages = {
@@ -20,6 +32,7 @@ if desk.database():
         "desk case": st.Page(
             desk_case.page, title="Case of the desk", icon=":material/fact_check:", url_path="desk-case"
         ),
+        "versions": st.Page(desk_versions.page, title="Versions", icon=":material/history:", url_path="versions"),
     }
 page = st.navigation(list(pages.values()), position="top")
 widgets.frame(pages)
