@@ -32,7 +32,7 @@ if desk.database():
         "desk case": st.Page(
             desk_case.page, title="Case of the desk", icon=":material/fact_check:", url_path="desk-case"
         ),
-        "versions": st.Page(desk_versions.page, title="Versions", icon=":material/history:", url_path="versions"),
+        "versions": st.Page(desk_versions.page, title="Versions", icon=":material/layers:", url_path="versions"),
     }
 page = st.navigation(list(pages.values()), position="top")
 widgets.frame(pages)

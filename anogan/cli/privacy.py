@@ -79,7 +79,8 @@ def erase(
         raise ValueError(f"{missing[0]}: there is no such folder")
     from anogan import erasure
 
-    found = erasure.erase(run, subject, results or ())
+    # What a listener keeps for the review desk is a folder of results, too.
+    found = erasure.erase(run, subject, [*(results or ()), *([store / "desk"] if store is not None else [])])
     if store is not None:
         from anogan.pacs.store import Store
 
