@@ -11,6 +11,7 @@ from anogan.dashboard import (
     desk_members,
     desk_queue,
     desk_statistics,
+    desk_versions,
     evaluation,
     health,
     model_card,
@@ -39,6 +40,7 @@ if desk.database():
         ),
         "audit": st.Page(desk_audit.page, title="Audit", icon=":material/history:", url_path="audit"),
         "members": st.Page(desk_members.page, title="Members", icon=":material/group:", url_path="members"),
+        "versions": st.Page(desk_versions.page, title="Versions", icon=":material/layers:", url_path="versions"),
     }
 pages |= {
     "training": st.Page(training.page, title="Training", icon=":material/model_training:", url_path="training"),

@@ -19,6 +19,7 @@ from typing import Any
 from anogan import checkpoint
 from anogan.detector import Detector
 from anogan.drift import Monitor
+from anogan.feedback import versions
 from anogan.io.pseudonym import key_name, person_hash
 
 AGGREGATES = (
@@ -61,7 +62,11 @@ def erase(run: Path, subject: str, folders: Iterable[Path] = ()) -> Erasure:
     for place in sorted(places):
         attempt(place, lambda place=place: erase_results(place, subject))  # type: ignore[misc]
     attempt(run, lambda: _erase_counted(run, subject))
-    attempt(run, lambda: _erase_trained(run, subject))
+    works = versions.current(run) if (run / "detector.json").is_file() else None
+    for version in versions.listed(run):
+        attempt(version.folder, lambda folder=version.folder: _erase_trained(folder, subject, run))  # type: ignore[misc]
+    # What works is one of these, or a detector of its own.
+    attempt(run, lambda: _erase_trained(run, subject, run) if works is None else versions.refresh(run, works))
     return erasure
 
 
@@ -160,8 +165,9 @@ def _erase_counted(run: Path, subject: str) -> list[str]:
     return ["whom the drift monitor has counted; the score stays, as nobody's"]
 
 
-def _erase_trained(run: Path, subject: str) -> list[str]:
-    detector, note = forget(Detector.load(run), subject)
+def _erase_trained(folder: Path, subject: str, run: Path) -> list[str]:
+    """Erase a person from the detector in a folder, and from the pictures of the run's training."""
+    detector, note = forget(Detector.load(folder), subject)
     if note is None:
         return []
     said = []
@@ -174,7 +180,7 @@ def _erase_trained(run: Path, subject: str) -> list[str]:
             path.unlink()
         said.append("the pictures of held-out images in training/snapshots")
     said.append(f"that {note['images'] + note['held_out_images']} of the training's images were of this person")
-    detector.save(run)
+    detector.save(folder)
     return said
 
 

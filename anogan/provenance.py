@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 import anogan
 from anogan.dataset import ScanSet
 from anogan.io.pseudonym import key_name, person_hash
+from anogan.io.results import case_id
 
 
 def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: list[int], seed: int) -> dict[str, Any]:
@@ -66,6 +67,35 @@ def describe_calibration(paths: Iterable[Path], subjects: Iterable[str]) -> dict
         "subjects": len(set(subjects)),
         "versions": {"anogan": anogan.__version__},
     }
+
+
+def describe_feedback(files: Iterable[str], subjects: Iterable[str], patches: int) -> dict[str, Any]:
+    """Return what is worth knowing of dismissed images that enter the healthy reference; `files` as in `describe`."""
+    return {
+        "admitted": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "files": sorted(files),
+        "people": sorted({person_hash(subject) for subject in subjects if subject}),
+        "patches": patches,
+        "versions": {"anogan": anogan.__version__},
+    }
+
+
+def refuse_reviewed(provenance: Mapping[str, Any], scans: ScanSet) -> None:
+    """Raise ValueError if a set to measure with holds an image, or a person, that the detector learned from reviews.
+
+    What readers dismissed and the healthy reference took in is known to the detector; figures on it would flatter it.
+    """
+    feedback = provenance.get("feedback", [])
+    if not feedback:
+        return
+    files = {file for each in feedback for file in each["files"]}
+    people = {person for each in feedback for person in each["people"]}
+    seen = [item for item in scans if person_hash(item.subject) in people or case_id(item.path) in files]
+    if seen:
+        raise ValueError(
+            f"{scans.name}: {len(seen)} of its images are of reviewed cases, or of their people, that the detector has "
+            f"taken in as healthy, the first: {seen[0].path}; leave them out"
+        )
 
 
 def data_hash(files: Iterable[str]) -> str:

@@ -148,6 +148,11 @@ class PatchBank:
         kept = ~torch.isin(self.origin, torch.tensor(images, dtype=self.origin.dtype))
         return PatchBank(self.bank[kept], self.origin[kept])
 
+    def extended(self, patches: Tensor, origin: Tensor) -> PatchBank:
+        """Return the bank with more patches, (M, D), of the images `origin`, (M,); its own `origin` must be known."""
+        assert self.origin is not None
+        return PatchBank(torch.cat([self.bank, patches]), torch.cat([self.origin, origin.to(self.origin)]))
+
     def distance(self, embedded: Tensor) -> Tensor:
         """Return the distance to the nearest healthy patch at every place, (N, H, W)."""
         n, _, height, width = embedded.shape
@@ -193,9 +198,13 @@ class Reference:
         bank = PatchBank.fit(embedded, bank_size, seed)
         return cls(projection, PositionGaussian.fit(embedded), bank, PositionGaussian.fit(spectrum(images)))
 
+    def embed(self, features: list[Tensor]) -> Tensor:
+        """Return what the Gaussian and the bank look at, (N, DIMENSIONS, side, side)."""
+        return embed(features, self.gaussian.mean.shape[0], self.projection)
+
     def distances(self, features: list[Tensor], images: Tensor) -> list[Tensor]:
         """Return the distance maps of the Gaussian, of the bank and of the spectrum's Gaussian, each (N, S, S)."""
-        embedded = embed(features, self.gaussian.mean.shape[0], self.projection)
+        embedded = self.embed(features)
         own = self.gaussian.distance(embedded), self.bank.distance(embedded), self.spectrum.distance(spectrum(images))
         size = images.shape[-2:]
         return [F.interpolate(m[:, None], size=size, mode="bilinear", align_corners=False).squeeze(1) for m in own]

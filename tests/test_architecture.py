@@ -28,7 +28,7 @@ LAYERS = [
     },
     {"training", "progress", "snapshots"},
     {"detector"},
-    {"evaluation", "review", "contamination", "selftest", "comparison", "erasure", "linkage", "pacs"},
+    {"evaluation", "review", "contamination", "selftest", "comparison", "erasure", "linkage", "pacs", "feedback"},
     {"serving"},
     {"console", "cli", "dashboard", "app", "__main__"},
 ]

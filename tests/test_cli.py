@@ -34,7 +34,7 @@ def test_help_is_light_and_names_every_command() -> None:
     for command in (
         *("synth", "info", "quality", "train", "calibrate", "inspect", "evaluate", "dashboard"),
         *("contamination", "selftest", "drift", "compare", "deidentify", "erase"),
-        *("export", "listen", "queue", "pacs", "desk", "audit", "link", "serve", "key"),
+        *("export", "feedback", "listen", "queue", "pacs", "desk", "audit", "link", "serve", "key"),
     ):
         assert re.search(rf"\b{command}\b", done.stdout)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

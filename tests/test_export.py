@@ -80,3 +80,68 @@ def test_wrong_usage(anogan, tiny_run: Path, study: Path, tmp_path: Path) -> Non
     done = anogan("export", tiny_run, study, "--out", study / "out")
     assert done.code == 1
     assert "where the results would be taken for images; write elsewhere" in done.err
+
+
+def test_what_a_reader_has_confirmed_and_signed_is_verified(
+    anogan, tiny_run: Path, study: Path, tmp_path: Path
+) -> None:
+    """Before the signature, after it, and of a desk where nobody has a name."""
+    from anogan.io import read_series
+    from anogan.io.results import ResultsWriter
+    from anogan.review import cases_of, open_desk
+
+    detector = Detector.load(tiny_run)
+    with ResultsWriter(tmp_path / "results", detector.summary(series=True)) as writer:
+        for series in read_series([study])[0]:
+            writer.add_series(series, detector.inspect_series(series))
+    cases = [case for case in cases_of(tmp_path / "results") if case.status == "scored"]
+    database = tmp_path / "desk.db"
+    desk = open_desk(database)
+    desk.set_role("ida", "admin")
+    desk.sign_in("ida").set_role("ana", "reader")
+    ana = desk.sign_in("ana")
+    (number,) = ana.add_many(cases)
+    asked = ("--desk", database, "--organization", "Test Hospital", "--as", "ana", "--kinds", "sr")
+
+    def flags(out: str) -> list[str]:
+        done = anogan("export", tiny_run, study, "--out", tmp_path / out, *asked)
+        assert "PRIVATE" not in done.out + done.err
+        found = [dcmread(path) for path in (tmp_path / out).iterdir()]
+        return sorted(ds.VerificationFlag for ds in found if ds.CompletionFlag == "COMPLETE")
+
+    assert flags("open") == ["UNVERIFIED"]
+    case = ana.lease(number)
+    case = ana.decide(number, case.version, "confirm", "abnormal finding")
+    assert flags("decided") == ["UNVERIFIED"]
+    ana.sign(number, case.version)
+    assert flags("signed") == ["VERIFIED"]
+    assert "verified by ana" in anogan("export", tiny_run, study, "--out", tmp_path / "more", *asked).out
+    assert anogan("export", tiny_run, study, "--out", tmp_path / "x", "--desk", database).code == 2
+    refused = anogan("export", tiny_run, study, "--out", tmp_path / "x", *asked[:-4], "--as", "eve")
+    assert "eve: is no member of this desk and may not export" in refused.err
+
+
+def test_a_dismissed_case_stays_unverified_and_nobody_signs_for_nobody(
+    anogan, tiny_run: Path, study: Path, tmp_path: Path
+) -> None:
+    from anogan.io import read_series
+    from anogan.io.results import ResultsWriter
+    from anogan.review import cases_of, open_desk
+
+    detector = Detector.load(tiny_run)
+    with ResultsWriter(tmp_path / "results", detector.summary(series=True)) as writer:
+        for series in read_series([study])[0]:
+            writer.add_series(series, detector.inspect_series(series))
+    cases = [case for case in cases_of(tmp_path / "results") if case.status == "scored"]
+    for verdict, reason in (("dismiss", "artifact"), ("confirm", "abnormal finding")):
+        database = tmp_path / f"{verdict}.db"
+        desk = open_desk(database)
+        (number,) = desk.add_many(cases)
+        case = desk.lease(number)
+        desk.sign(number, desk.decide(number, case.version, verdict, reason).version)
+        done = anogan(
+            "export", tiny_run, study, "--out", tmp_path / verdict, "--desk", database, "--organization", "Hospital"
+        )
+        found = list((tmp_path / verdict).glob("sr-*"))
+        assert {dcmread(path).VerificationFlag for path in found} == {"UNVERIFIED"}
+        assert ("was signed on a desk without members" in done.err) == (verdict == "confirm")

@@ -7,6 +7,7 @@ Everything heavy is imported inside the commands, because `anogan --help` must n
 from anogan.cli import (
     data,
     dicom,
+    feedback,
     link,
     pacs,
     privacy,
@@ -23,6 +24,7 @@ __all__ = [
     "app",
     "data",
     "dicom",
+    "feedback",
     "link",
     "main",
     "pacs",

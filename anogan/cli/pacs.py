@@ -36,8 +36,14 @@ def listen(
         ),
     ],
     settings: Annotated[Path, typer.Option("--settings", help="Who may send, and where results go.")] = DEFAULT,
+    desk: Annotated[
+        str, typer.Option(help="Put each series on this review desk, too, with its pictures.", show_default=False)
+    ] = "",
 ) -> None:
     """Receive studies from a PACS, score each once it is complete, and send the results back.
+
+    What is sent says that nobody has verified it. With --desk readers decide on each series; what they sign is
+    written as verified by `anogan export --desk`.
 
     Ctrl-C finishes what is being scored and leaves the rest for the next start; so does a crash.
     """
@@ -49,13 +55,16 @@ def listen(
     chosen = load_settings(settings)
     detector = load_detector(run)
     from anogan.pacs.judging import judge_with
+    from anogan.review import open_desk
 
     logging.basicConfig(format="%(asctime)s %(message)s")  # on stderr
     logging.getLogger("anogan").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    Listener(chosen, store, judge_with(run, detector)).run(stop)
+    opened = open_desk(desk) if desk else None
+    listener = Listener(chosen, store, judge_with(run, detector, opened, store.resolve() / "desk"))
+    listener.run(stop)
 
 
 @app.command()

@@ -96,7 +96,9 @@ def erase(
         raise ValueError(f"{missing[0]}: there is no such folder")
     from anogan import erasure
 
-    found = erasure.erase(run, subject, results or ()) if subject else erasure.Erasure()
+    # What a listener keeps for the review desk is a folder of results, too.
+    folders = [*(results or ()), *([store / "desk"] if store is not None else [])]
+    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure()
     if store is not None:
         from anogan.pacs.store import Store
 

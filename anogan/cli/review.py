@@ -29,7 +29,8 @@ Flagged = Annotated[bool | None, typer.Option("--flagged/--not-flagged", help="O
 Search = Annotated[str, typer.Option(help="How the case's key or the subject's pseudonym begins.", show_default=False)]
 
 
-def _open(database: str, user: str) -> Desk:
+def open_as(database: str, user: str) -> Desk:
+    """Return a desk on behalf of a user, or without one of who works alone."""
     from anogan.review import open_desk
 
     return open_desk(database, user) if user else open_desk(database)
@@ -58,7 +59,7 @@ def list_cases(
     from rich.console import Console
     from rich.table import Table
 
-    opened = _open(database, user)
+    opened = open_as(database, user)
     query = _query(opened, state, flagged, search, order)
     page, counts = opened.page(query, size=most), opened.counts(query)
     table = Table("case", "title", "subject", "p-value", "flag", "state", "reader")
@@ -76,7 +77,7 @@ def list_cases(
 @desk.command()
 def show(database: Database, case: Number, user: User = "") -> None:
     """Show a case and the decisions on it, as JSON."""
-    opened = _open(database, user)
+    opened = open_as(database, user)
     found = opened.case(case)
     _print(_plain(found) | {"decisions": [_plain(decision) for decision in opened.decisions(case)]})
 
@@ -92,7 +93,7 @@ def decide(
     user: User = "",
 ) -> None:
     """Decide on a case, if nobody else is reading it."""
-    opened = _open(database, user)
+    opened = open_as(database, user)
     held = opened.lease(case)
     try:
         decided = opened.decide(case, held.version, verdict, reason, text)  # type: ignore[arg-type]
@@ -119,7 +120,7 @@ def export(
     """Write cases and decisions to a file."""
     from anogan.review import export
 
-    opened = _open(database, user)
+    opened = open_as(database, user)
     count = export(opened, out, _query(opened, state, flagged, search))
     typer.echo(f"{count} cases are in {out}")
 
@@ -132,7 +133,7 @@ def member(
     user: User = "",
 ) -> None:
     """Make somebody a member, or change a role. The first must be an admin; from then on everybody signs in."""
-    opened = _open(database, user)
+    opened = open_as(database, user)
     opened.set_role(name, None if role == "none" else role)  # type: ignore[arg-type]
     typer.echo(f"{name}: {'no member' if role == 'none' else role}")
 
@@ -151,7 +152,7 @@ def policy(
     """Show or change how the desk works."""
     import dataclasses
 
-    opened = _open(database, user)
+    opened = open_as(database, user)
     given = {"readings": readings, "blind_first": blind_first, "lease": lease}
     if changed := {name: value for name, value in given.items() if value is not None}:
         opened.set_policy(dataclasses.replace(opened.policy, **changed))  # type: ignore[arg-type]
@@ -165,7 +166,7 @@ def erase(
     user: User = "",
 ) -> None:
     """Erase one person from the desk: pictures, cases, decisions. Runs and screenings: `anogan erase`."""
-    erased = _open(database, user).erase(subject)
+    erased = open_as(database, user).erase(subject)
     typer.echo(f"erased: {erased.cases} {'case' if erased.cases == 1 else 'cases'}")
     finish([(Path(folder), "is not on this machine; remove it where it is") for folder in erased.elsewhere], "left")
 

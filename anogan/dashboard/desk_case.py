@@ -260,8 +260,11 @@ def _judged(case: Case) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
     """Return a case's entry in results.json and its detector, unless the results were made anew since."""
     if not case.folder:
         return None
-    results = Path(case.folder).parent.parent
+    own, results = Path(case.folder), Path(case.folder).parent.parent
     try:
+        if (own / "results.json").is_file():  # a screening's pictures have a list of their own
+            alone = read_results(own)
+            return alone["cases"][0], alone["detector"]
         found = read_results(results)
         keys = [new.key for new in cases_of(results)]
     except ValueError:

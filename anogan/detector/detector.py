@@ -185,6 +185,7 @@ class Detector:
         origin = provenance.describe_calibration([item.path for item in scans], scans.subjects)
         if seen := set(origin["files"]) & set(self.provenance.get("files", [])):
             raise ValueError(f"{calibration.name}: {len(seen)} of its scans were used in training; calibrate on others")
+        provenance.refuse_reviewed(self.provenance, scans)
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
         maps = self.maps(torch.from_numpy(images))
         components = torch.stack([top_mean(parts, self.fusion.top) for parts in maps.components])  # (N, K)

@@ -58,7 +58,7 @@ def read(folder: Path) -> dict[str, Any]:
     if hashlib.sha256(text).hexdigest() != described.get("profile_sha256"):
         raise ValueError(f"{profile}: missing or altered since training; restore it or train again")
     config = load_config(profile)
-    path = folder / "detector.safetensors"
+    path = folder / described.get("weights", "detector.safetensors")  # those of a promoted version: anogan.feedback
     tensors = checkpoint.read_tensors(path, described.get("sha256"))
     networks = Networks.build(config)
     for name, network in vars(networks).items():

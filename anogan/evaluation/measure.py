@@ -31,6 +31,7 @@ from anogan.metrics import (
     roc_curve,
     sensitivity_at_specificity,
 )
+from anogan.provenance import refuse_reviewed
 from anogan.scan import Result, Scan
 
 _SPECIFICITIES = (0.90, 0.95, 0.99)
@@ -71,8 +72,10 @@ def evaluate(
     Raises
     ------
     ValueError
-        Not one healthy or not one abnormal image could be scored, or a mask does not fit its image.
+        Not one healthy or not one abnormal image could be scored, a mask does not fit its image, or an image is of a
+        reviewed case that the detector has taken in as healthy.
     """
+    refuse_reviewed(getattr(detector, "provenance", {}), test)
     scores, labels, components = [], [], []
     rows: list[dict[str, Any]] = []
     not_scored: list[dict[str, Any]] = []

@@ -203,15 +203,7 @@ class ResultsWriter:
             self.discoveries = discoveries([case["p_value"] for case in cases], self.fdr)
             for case, discovery in zip(cases, self.discoveries, strict=True):
                 case["discovery"] = discovery
-        document = {
-            "format": _FORMAT,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "detector": self.detector,
-            **({} if self.fdr is None else {"fdr": self.fdr}),
-            "cases": cases,
-        }
-        text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
-        write_bytes(self.folder / "results.json", f"{text}\n".encode())
+        _write_list(self.folder, self.detector, cases, {} if self.fdr is None else {"fdr": self.fdr})
         write_bytes(self.folder / "results.csv", _table(cases).encode())
 
     def _draw(self, case: str, scan: Scan, result: Result, mask: np.ndarray | None = None) -> np.ndarray:
@@ -235,6 +227,13 @@ class ResultsWriter:
             return []
         same = earlier["detector"] == json.loads(json.dumps(self.detector))
         return list(earlier["cases"]) if same else []
+
+
+def write_one(folder: Path, detector: Mapping[str, Any], case: str, scan: Scan, result: Result) -> None:
+    """Write the list of one case alone into its own folder, beside its pictures, for `read_results`."""
+    entry = _judgment(case, scan, result, None)
+    entry |= {"file": scan.source, "subject": scan.subject, "uncertainty": _number(result.uncertainty)}
+    _write_list(folder, detector, [entry], {})
 
 
 def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -298,6 +297,13 @@ def read_case(folder: str | os.PathLike[str], case: str) -> dict[str, np.ndarray
     if "anomaly_map" not in arrays or any(array.shape[:2] != shape for array in arrays.values()):
         raise ValueError(f"{path}: is damaged; score the image again")
     return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in arrays.items()}
+
+
+def _write_list(folder: Path, detector: Mapping[str, Any], cases: list[dict[str, Any]], more: dict[str, Any]) -> None:
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    document = {"format": _FORMAT, "created": created, "detector": dict(detector), **more, "cases": cases}
+    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    write_bytes(folder / "results.json", f"{text}\n".encode())
 
 
 def _is_case(case: object) -> bool:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from anogan import drift
 from anogan.detector import Detector
 from anogan.io import iter_series
 from anogan.io.derived import write_derived
+from anogan.io.results import ResultsWriter
 from anogan.pacs.listener import Judge
+from anogan.review import Desk, NewCase, cases_of
 
 
-def judge_with(run: Path, detector: Detector) -> Judge:
+def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures: Path | None = None) -> Judge:
     """Return what judges a study by a run's detector: every series as a volume, each with derived objects of its own.
 
     While the run's drift monitor has an alarm, nothing is decided. What the study cannot be scored for is its
     ValueError: no series was scored, and why.
+
+    Parameters
+    ----------
+    run, detector
+        The run folder and its detector.
+    desk, pictures
+        A review desk, which gets each series as a case before the results are sent, scored or not; and the folder for
+        the cases' pictures, one within it for each study. A study that is judged again brings no case twice. None:
+        there is no desk.
     """
     summary = detector.summary(series=True)
 
@@ -23,17 +36,32 @@ def judge_with(run: Path, detector: Detector) -> Judge:
         problems: list[tuple[Path, str]] = []
         files: list[Path] = []
         reasons: list[str] = []
+        titles: dict[str, str] = {}
         paused = drift.warning(run)
+        writer = None
+        if desk is not None and pictures is not None:
+            writer = ResultsWriter(pictures / study.parent.name, summary)
         for series in iter_series([study], problems, detector.config.input.window):
             result = detector.inspect_series(series)
+            result = drift.pause(result) if paused else result
+            if writer is not None:
+                titles[writer.add_series(series, result)] = f"{series.modality} series, {len(series.scans)} slices"
             if result.status != "scored":
                 reasons.append(result.reason)
                 continue
-            result = drift.pause(result) if paused else result
             files += write_derived(series, series.files, result, summary, study.parent / "work")
+        if desk is not None and writer is not None:
+            writer.close()
+            desk.add_many(_cases(writer.folder, titles))
         reasons += [reason for _, reason in problems]
         if not files:
             raise ValueError("; ".join(dict.fromkeys(reasons)) or "the study holds no images")
         return files
 
     return judge
+
+
+def _cases(folder: Path, titles: Mapping[str, str]) -> list[NewCase]:
+    """Return the cases that have a title here: the store's files are named by hashes, which tell a reader nothing."""
+    cases = [(case.key.partition("-")[0], case) for case in cases_of(folder)]
+    return [dataclasses.replace(case, title=titles[name].strip()) for name, case in cases if name in titles]

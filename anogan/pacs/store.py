@@ -5,6 +5,7 @@ incoming/                       what is being received; emptied at the start
 studies/HASH/objects/HASH.dcm   hashes of UIDs
 studies/HASH/results/HASH.dcm
 studies/HASH/work/              for whoever judges; emptied before and after
+desk/HASH/                      results of a study for the review desk, its pictures; they outlive the study
 """
 
 from __future__ import annotations

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from anogan.io.results import read_results
 from anogan.review.audit import canonical
@@ -23,12 +25,10 @@ def cases_of(folder: str | os.PathLike[str]) -> list[NewCase]:
     """
     results, place = read_results(folder), Path(folder).resolve() / "cases"
     summary = results["detector"]
-    name = f"{summary.get('name', '')} {summary.get('hash', '')}".strip()
-    calibrated = summary.get("threshold") is not None
-    threshold = hashlib.sha256(canonical(summary).encode()).hexdigest()[:12] if calibrated else ""
+    name, threshold = judge_of(summary)
     return [
         NewCase(
-            key=f"{case['case']}-{summary.get('hash', '')}-{threshold}",
+            key=key_of(case["case"], summary, case.get("slices")),
             kind="series" if "slices" in case else "image",
             subject=case["subject"],
             title=Path(case["file"]).name,
@@ -43,3 +43,19 @@ def cases_of(folder: str | os.PathLike[str]) -> list[NewCase]:
         )
         for case in results["cases"]
     ]
+
+
+def key_of(case: str, summary: Mapping[str, Any], slices: int | None = None) -> str:
+    """Return the key of what a detector, by its summary, says of a case of its results; of a series with its slices.
+
+    A series to which slices were added since is another case, because nobody has looked at these.
+    """
+    _, threshold = judge_of(summary)
+    return "-".join([case, str(summary.get("hash", "")), threshold, *([] if slices is None else [str(slices)])])
+
+
+def judge_of(summary: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how the desk calls a detector: its name and hash, and the version of its operating point, or ""."""
+    name = f"{summary.get('name', '')} {summary.get('hash', '')}".strip()
+    calibrated = summary.get("threshold") is not None
+    return name, hashlib.sha256(canonical(dict(summary)).encode()).hexdigest()[:12] if calibrated else ""

@@ -17,7 +17,7 @@ from anogan.review import administration, audit, database, listing, reading
 from anogan.review.cases import Case, Decision, Erased, NewCase, Order, Page, Policy, Query, Verdict
 from anogan.review.roles import LOCAL, Reader, Role
 from anogan.review.statistics import Arrivals, Statistics, arrivals, statistics
-from anogan.review.tables import MemberRow
+from anogan.review.tables import CaseRow, MemberRow
 from anogan.review.transaction import Transaction, begin
 
 if TYPE_CHECKING:
@@ -246,6 +246,21 @@ class Desk:
             yield from ((case, decisions.get(case.id, ())) for case in page.cases)
             if (after := page.after) is None:
                 return
+
+    def signed(self, key: str) -> tuple[Case, Decision] | None:
+        """Return a signed case by its key, with the decision of who signed it; it is logged as an export.
+
+        None: there is no such case, or nobody has signed it.
+        """
+        with self._change() as tx:
+            tx.reader.need("export")
+            row = tx.session.scalar(select(CaseRow).where(CaseRow.key == key, CaseRow.state == "signed"))
+            if row is None:
+                return None
+            made = listing.decisions(tx, [row.id])[row.id]
+            own = [decision for decision in made if decision.reader == row.signed_by and not decision.blind]
+            tx.log("exported", row.id, signed_by=row.signed_by, detector=row.detector, threshold=row.threshold)
+            return tx.shown([row])[0], (own or made)[-1]
 
     # administration
 

@@ -21,6 +21,7 @@ from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
 from anogan.local_fakes import LOCAL, UNSEEN_LOCAL, local_fakes
 from anogan.metrics import Estimate, binomial
+from anogan.provenance import refuse_reviewed
 from anogan.transforms import to_network
 
 FAMILIES = {"taught": tuple(LOCAL), "never taught": tuple(UNSEEN_LOCAL)}
@@ -140,10 +141,13 @@ def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None]
     Raises
     ------
     ValueError
-        The detector is not calibrated, or no image of the calibration split can be read.
+        The detector is not calibrated, no image of the calibration split can be read, or an image is of a reviewed
+        case that the detector has taken in.
     """
     if detector.calibration is None:
         raise ValueError("self-test: the detector is not calibrated; run `anogan calibrate` first")
+    for part in (splits.calibration, splits.test):
+        refuse_reviewed(detector.provenance, part)
     threshold = detector.calibration.threshold
     images, sides = _read(splits.calibration, detector, MOST_IMAGES)
     if not len(images):

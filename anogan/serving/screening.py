@@ -1,6 +1,7 @@
 """From a photo to a screening that outlives a crash, and to the review queue where a person must see it.
 
-    STORE/cases/<screening>/    heat map, thumbnail, and maps if a person must see it: of the file nothing but pixels
+    STORE/cases/<screening>/    heat map, thumbnail; if a person must see it maps and what they mean (results.json):
+                                of the file nothing but pixels
     STORE/incoming/             the same, until the screening is in the database
     STORE/links.sqlite          prints of the photos, see `anogan.linkage`
 
@@ -41,6 +42,7 @@ from anogan.io.atomic import sync
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.pixels import MAX_PIXELS
 from anogan.io.raster import SIGNATURES, raster_size, read_raster
+from anogan.io.results import write_one
 from anogan.linkage import Link, Linkage, Prints, in_words, make_prints
 from anogan.review.cases import NewCase
 from anogan.scan import Result, Scan
@@ -125,8 +127,8 @@ class Screener:
         self, run: Path, detector: Detector, engine: Engine, store: Path, desk: Desk, monitor: bool = False
     ) -> None:
         self.detector, self.desk = detector, desk
-        summary = detector.summary()
-        self._name = f"{summary['name']} {summary['hash']}"
+        self._summary = detector.summary()
+        self._name = f"{self._summary['name']} {self._summary['hash']}"
         self._map_range = detector.map_range
         self._watch = Watch(run, monitor)
         self._read, self._write = engine, engine.execution_options(write=True)
@@ -274,6 +276,8 @@ class Screener:
                 write_heat_map(place, scan, result, self._map_range)
             if scored and row.to_desk:  # what passes leaves no more than it must, and takes the least time
                 write_maps(place, scan, result)
+                told = dataclasses.replace(result, flagged=row.flagged, reason="; ".join(reasons))
+                write_one(place, self._summary, row.id, scan, told)
             for path in (*place.iterdir(), place, self._incoming):
                 sync(path)
             screening = self._accept(row, prints)

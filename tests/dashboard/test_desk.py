@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import desk as review
 from anogan.dashboard import desk_queue
-from anogan.io.results import read_results
+from anogan.io.results import read_case, read_results, write_one
 from anogan.review import Desk, NewCase, Policy, Query, cases_of, open_desk
+from anogan.scan import Result, Scan
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -346,3 +350,28 @@ def test_the_export_holds_what_the_page_shows(desk: Desk) -> None:
     assert [case["key"] for case in json.loads(review.exported(desk, query, "json"))["cases"]] == ["key-1", "key-10"]
     app = start()
     assert [button.label for button in app.download_button] == ["Export CSV", "Export JSON"]
+
+
+def test_a_screening_is_shown_with_its_map(desk: Desk, run: Path, tmp_path: Path) -> None:
+    """As `anogan serve` leaves it: one folder each, with a list of that case alone."""
+    found = read_results(run / "results")
+    entry = next(case for case in found["cases"] if case["flagged"])
+    folder = tmp_path / "screenings" / "cases" / ("5" * 16)
+    shutil.copytree(run / "results" / "cases" / entry["case"], folder)
+    maps = read_case(folder.parent.parent, folder.name)
+    scan = Scan(maps["image"].astype(np.float32) / 255, "photo")
+    parts = {name: entry[name] for name in ("score", "p_value", "flagged", "components", "seconds")}
+    write_one(folder, found["detector"], folder.name, scan, Result("photo", "scored", **parts))
+    desk.add(
+        dataclasses.replace(
+            new(1, p_value=entry["p_value"]),
+            key="screening 5",
+            kind="screening",
+            folder=str(folder),
+            title="screening 5",
+        )
+    )
+    app = take()
+    assert "made anew since" not in words(app)
+    assert app.slider(key="opacity")
+    assert desk.case(1).state == "open"

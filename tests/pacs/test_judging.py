@@ -128,3 +128,85 @@ def test_a_study_of_which_nothing_is_scored_says_why(tmp_path: Path) -> None:
     judge = judge_with(tmp_path, Strict())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="^the modality is MR, and this profile takes CT$"):
         judge(tmp_path / "objects")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Return the objects of a study, where a store has them."""
+    objects = tmp_path / "store" / "studies" / ("a" * 16) / "objects"
+    write_discs(objects)
+    (objects.parent / "work").mkdir()
+    return objects
+
+
+def test_each_series_is_a_case_of_the_desk_with_its_pictures(study: Path, tiny_run: Path, tmp_path: Path) -> None:
+    from anogan.detector import Detector
+    from anogan.io.results import read_case
+    from anogan.pacs.judging import judge_with
+    from anogan.review import open_desk
+    from anogan.review.arrivals import judge_of
+
+    detector, desk = Detector.load(tiny_run), open_desk(tmp_path / "desk.db")
+    judge = judge_with(tiny_run, detector, desk, tmp_path / "store" / "desk")
+    files = judge(study)
+    assert {path.parent for path in files} == {study.parent / "work"}
+    (case,) = desk.page().cases
+    assert (case.kind, case.status, case.state, case.title) == ("series", "scored", "open", "MR series, 5 slices")
+    assert (case.detector, case.threshold) == judge_of(detector.summary(series=True))
+    folder = Path(case.folder)
+    assert folder.parents[2] == tmp_path / "store" / "desk"
+    assert read_case(folder.parent.parent, folder.name)["anomaly_map"].shape == (48, 48)
+    assert desk.image(case.id).shape == (48, 48)
+    text = "".join(path.read_text() for path in folder.parent.parent.glob("results.*"))
+    assert "secret" not in text + case.key + case.subject + case.title + case.folder
+
+    judge(study)  # a killed listener judges again
+    assert desk.counts() == {"open": 1}
+    later = study / "later.dcm"
+    pixels = np.random.default_rng(9).integers(0, 100, (48, 48)).astype(np.uint16)
+    uids = (uid("discs"), uid("discs series"), uid("discs 9"))
+    write_dicom(later, pixels, uids=uids, position=(0, 0, 10.0), patient_id="secret", instance_number=6)
+    judge(study)  # with a slice that nobody has looked at
+    assert sorted(case.title for case in desk.page().cases) == ["MR series, 5 slices", "MR series, 6 slices"]
+
+
+def test_a_series_that_is_not_scored_is_a_case_too(study: Path, tiny_run: Path, tmp_path: Path) -> None:
+    from anogan.detector import Detector
+    from anogan.pacs.judging import judge_with
+    from anogan.review import open_desk
+    from anogan.series import SeriesResult
+
+    class Strict(Detector):
+        def inspect_series(self, series: Any) -> SeriesResult:
+            return SeriesResult(series.source, "not scored", reason="the modality is MR, and this profile takes CT")
+
+    loaded = Detector.load(tiny_run)
+    desk = open_desk(tmp_path / "desk.db")
+    judge = judge_with(tiny_run, Strict(**vars(loaded)), desk, tmp_path / "store" / "desk")
+    with pytest.raises(ValueError, match="the modality is MR"):
+        judge(study)
+    (case,) = desk.page().cases
+    assert (case.status, case.reason) == ("not scored", "the modality is MR, and this profile takes CT")
+    assert case.flagged is None
+    assert case.folder == ""
+
+
+def test_erasing_a_person_reaches_the_pictures_of_a_listener(
+    anogan, study: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    from anogan.detector import Detector
+    from anogan.pacs.judging import judge_with
+    from anogan.review import open_desk
+
+    run, store = tmp_path / "run", tmp_path / "store"
+    shutil.copytree(tiny_run, run)
+    desk = open_desk(tmp_path / "desk.db")
+    judge_with(run, Detector.load(run), desk, store / "desk")(study)
+    subject = desk.page().cases[0].subject
+    assert list(store.glob("desk/*/cases/*"))
+    done = anogan("erase", run, subject, "--store", store)
+    assert "erased: 1 case in" in done.out
+    assert not list(store.glob("desk/*/cases/*"))
+    assert subject not in "".join(path.read_text() for path in store.glob("desk/*/results.*"))

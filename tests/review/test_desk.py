@@ -233,3 +233,21 @@ def test_the_image_alone(desk: Desk, tmp_path: Path) -> None:
     assert (desk.image(with_picture) == image).all()
     with pytest.raises(ValueError, match=f"case {without}: has no pictures"):
         desk.image(without)
+
+
+def test_a_signed_case_is_found_by_its_key_and_that_is_an_export(team: dict[str, Desk]) -> None:
+    ana = team["ana"]
+    number = ana.add(new(1))
+    case = ana.lease(number)
+    case = ana.decide(number, case.version, "confirm", "abnormal finding")
+    assert ana.signed("key-1") is None
+    ana.sign(number, case.version)
+    found = team["ida"].signed("key-1")
+    assert found is not None
+    assert (found[0].signed_by, found[0].verdict, found[1].reader, found[1].reason) == (
+        "ana", "confirm", "ana", "abnormal finding"
+    )  # fmt: skip
+    assert team["ida"].signed("key-2") is None
+    last = team["uwe"].log(size=1000)[-1]
+    assert (last.action, last.actor, last.case, last.details["signed_by"]) == ("exported", "ida", number, "ana")
+    assert team["uwe"].verify().faults == ()

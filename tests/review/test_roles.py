@@ -19,6 +19,7 @@ METHODS: dict[str, tuple[Callable[[Desk, int], Any], set[str]]] = {
     "history": (lambda desk, id: desk.history("subject-1"), {"reader", "second reader", "admin", "auditor"}),
     "decisions": (lambda desk, id: desk.decisions(id), {"reader", "second reader", "admin", "auditor"}),
     "records": (lambda desk, id: list(desk.records()), {"reader", "second reader", "admin", "auditor"}),
+    "signed": (lambda desk, id: desk.signed("key-1"), {"reader", "second reader", "admin", "auditor"}),
     "take": (lambda desk, id: desk.take(), {"reader", "second reader"}),
     "lease": (lambda desk, id: desk.lease(id), {"reader", "second reader"}),
     "decide": (lambda desk, id: desk.decide(id, 1, "dismiss", "artifact"), {"reader", "second reader"}),

@@ -63,7 +63,7 @@ def test_a_flagged_photo_is_on_the_desk_at_once(api: SimpleNamespace) -> None:
     assert re.fullmatch("[0-9a-f]{12}", case.subject)  # the client's reference is not the desk's business
     folder = api.store / "cases" / body["id"]
     assert case.folder == str(folder)
-    assert {path.name for path in folder.iterdir()} == {"heatmap.png", "thumbnail.png", "maps.npz"}
+    assert {path.name for path in folder.iterdir()} == {"heatmap.png", "thumbnail.png", "maps.npz", "results.json"}
 
 
 def test_each_group_has_its_own_operating_point(serve: Callable[..., SimpleNamespace]) -> None:

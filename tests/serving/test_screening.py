@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from anogan.calibration import Calibration
+from anogan.io.results import read_case, read_results
 from anogan.review import open_desk
 from anogan.scan import Result
 from anogan.serving.screening import Screener
@@ -74,8 +75,23 @@ def test_the_pictures_are_on_disk_before_the_database_and_that_before_the_desk(
     monkeypatch.setattr("anogan.serving.screening.sync", synced)
     api.screener.desk = Desk()
     number = api.send(photo(255)).json()["id"]
-    assert sorted(done[:3]) == ["heatmap.png 0", "maps.npz 0", "thumbnail.png 0"]
-    assert done[3:] == [f"{number} 0", "incoming 0", "cases 1", "desk"]
+    assert sorted(done[:4]) == ["heatmap.png 0", "maps.npz 0", "results.json 0", "thumbnail.png 0"]
+    assert done[4:] == [f"{number} 0", "incoming 0", "cases 1", "desk"]
+
+
+def test_what_a_person_must_see_comes_with_its_map_and_what_it_means(serve: Callable[..., SimpleNamespace]) -> None:
+    api = serve()
+    number = api.send(photo(255)).json()["id"]
+    passed = api.send(photo(10)).json()["id"]
+    folder = Path(api.desk.cases[f"screening {number}"].folder)
+    found = read_results(folder)
+    assert found["detector"] == {"name": "mean", "hash": "0" * 16}
+    (case,) = found["cases"]
+    assert (case["case"], case["file"], case["subject"], case["flagged"]) == (number, "photo", "", True)
+    assert (case["score"], case["p_value"]) == (1.0, 0.05)
+    assert case["reason"].startswith("the score 1 reaches")
+    assert read_case(folder.parent.parent, folder.name)["anomaly_map"].tolist() == [[1.0] * 8] * 8
+    assert not (folder.parent / passed / "results.json").exists()
 
 
 def test_one_server_a_store(serve: Callable[..., SimpleNamespace], tmp_path: Path) -> None:

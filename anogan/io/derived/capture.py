@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from anogan import heatmap
-from anogan.io.derived.marks import CAVEAT, UNVERIFIED, Marks
+from anogan.io.derived.marks import Marks
 
 MOST = 5
 """Slices that are drawn, the most anomalous first."""
@@ -39,7 +39,7 @@ def _capture(marks: Marks, index: int, rank: int) -> SCImage:
     spacing = tuple(mm / scale for mm in scan.spacing) if origin.placed and scan.spacing is not None else None
     header = origin.header
     ds = SCImage(
-        pixel_array=np.vstack([picture, _legend(picture.shape[1], place, (low, high))]),
+        pixel_array=np.vstack([picture, _legend(picture.shape[1], marks.label, place, (low, high))]),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -61,8 +61,8 @@ def _capture(marks: Marks, index: int, rank: int) -> SCImage:
     ds.copy_patient_and_study_information(origin.stand_in(scan))
     ds.Laterality = header.get("Laterality") or ""
     ds.PatientOrientation = origin.patient_orientation(scan)
-    ds.ImageComments = f"{CAVEAT}. {place} of {marks.series_name}, number {rank} by anomaly."
-    ds.DerivationDescription = f"{UNVERIFIED} anomaly map of {marks.name}, drawn from {low:.3g} to {high:.3g} SD"
+    ds.ImageComments = f"{marks.caveat}. {place} of {marks.series_name}, number {rank} by anomaly."
+    ds.DerivationDescription = f"{marks.label} anomaly map of {marks.name}, drawn from {low:.3g} to {high:.3g} SD"
     if scan.burned_in is not None:
         ds.BurnedInAnnotation = "YES" if scan.burned_in else "NO"
     source = origin.reference(scan, frame=True)
@@ -71,7 +71,7 @@ def _capture(marks: Marks, index: int, rank: int) -> SCImage:
     return ds
 
 
-def _legend(width: int, place: str, map_range: tuple[float, float]) -> np.ndarray:
+def _legend(width: int, label: str, place: str, map_range: tuple[float, float]) -> np.ndarray:
     """Return the strip below an image, (46, width, 3) uint8: the caveat, the slice, the color scale."""
     strip = np.zeros((_LEGEND, width, 3), np.uint8)
     low, high = map_range
@@ -79,7 +79,7 @@ def _legend(width: int, place: str, map_range: tuple[float, float]) -> np.ndarra
     def write(text: str, x: int, y: int) -> None:
         cv2.putText(strip, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
 
-    write(f"{UNVERIFIED} machine output, not a diagnosis", 4, 16)
+    write(f"{label} machine output, not a diagnosis", 4, 16)
     write(place, 4, 37)
     write(f"{low:.3g}", 170, 37)
     write(f"{high:.3g} SD", 312, 37)

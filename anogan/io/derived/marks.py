@@ -19,10 +19,45 @@ from anogan.io.derived.origin import MAKER, Origin
 from anogan.io.uids import derived_uid
 from anogan.series import SeriesResult
 
-UNVERIFIED = "UNVERIFIED"  # the content label, of at most 16 capitals
-CAVEAT = "UNVERIFIED machine output; decision support, not a diagnosis"
+UNVERIFIED, VERIFIED = "UNVERIFIED", "VERIFIED"  # the content label, of at most 16 capitals
 HEALTHY_SD = Code("{SD}", "UCUM", "standard deviations of healthy images")
 _SERIES = {"seg": "anomaly regions", "map": "anomaly map", "sr": "anomaly report", "sc": "anomaly overlay"}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Who answers for a result (PS3.3, C.17.2: the Verifying Observer), since when, and what was found.
+
+    Attributes
+    ----------
+    reader
+        As the review desk knows the person: nothing else is known of him or her.
+    organization
+        For which the reader is accountable.
+    signed
+        With a time zone.
+    reason
+        The reason code of the reader's "confirm".
+
+    Raises
+    ------
+    ValueError
+        A name is empty, too long, or holds what delimits values in DICOM (PS3.5, 6.2).
+    """
+
+    reader: str
+    organization: str
+    signed: datetime.datetime
+    reason: str
+
+    def __post_init__(self) -> None:
+        for name, delimiters in (("reader", "\\^="), ("organization", "\\")):
+            value = getattr(self, name)
+            if not value.strip() or len(value) > 63 or not value.isprintable() or set(value) & set(delimiters):
+                raise ValueError(
+                    f"{name}: expected 1 to 63 printable characters without {' '.join(delimiters)}, got {value!r}; a "
+                    "verified report must name it"
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +72,8 @@ class Marks:
         `Detector.summary()`.
     level
         The map value, in healthy standard deviations, from which a pixel belongs to a region.
+    verified
+        Who has signed it; None: nobody.
     now
         When the objects are made.
     """
@@ -45,6 +82,7 @@ class Marks:
     result: SeriesResult
     detector: Mapping[str, Any]
     level: float
+    verified: Verification | None = None
     now: datetime.datetime = field(default_factory=datetime.datetime.now)
 
     @property
@@ -68,8 +106,21 @@ class Marks:
         number = self.origin.header.get("SeriesNumber")
         return "the series" if number in (None, "") else f"series {number}"
 
+    @property
+    def label(self) -> str:
+        """Whether anybody answers for it, in capitals."""
+        return UNVERIFIED if self.verified is None else VERIFIED
+
+    @property
+    def caveat(self) -> str:
+        """What a reader must know first, at most 64 characters."""
+        return f"{self.label} machine output; decision support, not a diagnosis"
+
     def uid(self, what: str) -> UID:
-        """Return a UID that the same files, detector, operating point and verdict give again, and no others do."""
+        """Return a UID that the same files, detector, operating point and verdict give again, and no others do.
+
+        It is that of an object that nobody has verified, and of what all versions of a result share.
+        """
         seed = {
             "files": sorted((scan.instance_uid, scan.frame) for scan in self.origin.series.scans),
             "detector": dict(self.detector),
@@ -79,15 +130,23 @@ class Marks:
         digest = hashlib.sha256(json.dumps(seed, sort_keys=True, default=str).encode()).hexdigest()
         return derived_uid(f"{self.origin.series.series_uid} {digest}", what)
 
+    def own_uid(self, what: str) -> UID:
+        """Return the UID of a series or an instance: verified, it is another than before."""
+        if self.verified is None:
+            return self.uid(what)
+        signed = self.verified
+        by = json.dumps([signed.reader, signed.organization, signed.signed.isoformat(), signed.reason])
+        return derived_uid(f"{self.uid(what)} {hashlib.sha256(by.encode()).hexdigest()}", "verified")
+
     def keywords(self, kind: str, number: int = 1) -> dict[str, Any]:
         """Return what the constructors of highdicom take for series, equipment and instance."""
         return {
-            "series_instance_uid": self.uid(kind),
+            "series_instance_uid": self.own_uid(kind),
             "series_number": self._series_number(kind),
-            "series_description": f"{UNVERIFIED} machine output: {_SERIES[kind]} of {self.series_name}"[:64],
+            "series_description": f"{self.label} machine output: {_SERIES[kind]} of {self.series_name}"[:64],
             "series_date": self.now.date(),
             "series_time": self.now.time(),
-            "sop_instance_uid": self.uid(f"{kind} {number}"),
+            "sop_instance_uid": self.own_uid(f"{kind} {number}"),
             "instance_number": number,
             "content_date": self.now.date(),
             "content_time": self.now.time(),

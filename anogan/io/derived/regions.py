@@ -11,7 +11,7 @@ from highdicom.pm import ParametricMap, RealWorldValueMapping
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.sr.codedict import codes
 
-from anogan.io.derived.marks import HEALTHY_SD, UNVERIFIED, Marks
+from anogan.io.derived.marks import HEALTHY_SD, Marks
 from anogan.io.derived.origin import Unsupported
 
 _RED = CIELabColor(53.2, 80.1, 67.2)  # of sRGB 255, 0, 0: what viewers draw the regions in
@@ -25,7 +25,7 @@ def segmentation(marks: Marks, indices: Sequence[int], number: int) -> Segmentat
     origin = marks.origin
     description = SegmentDescription(
         segment_number=1,
-        segment_label=f"{UNVERIFIED}: anomaly >= {marks.level:.3g} SD",
+        segment_label=f"{marks.label}: anomaly >= {marks.level:.3g} SD",
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
         segmented_property_type=codes.SCT.Lesion,
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
@@ -40,8 +40,8 @@ def segmentation(marks: Marks, indices: Sequence[int], number: int) -> Segmentat
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[description],
         omit_empty_frames=False,
-        content_label=UNVERIFIED,
-        content_description="Anomaly regions, unverified machine output",
+        content_label=marks.label,
+        content_description=f"Anomaly regions, {marks.label.lower()} machine output",
         **marks.keywords("seg", number),
     )
     if not origin.placed:
@@ -78,8 +78,8 @@ def parametric_map(marks: Marks, indices: Sequence[int], number: int) -> Paramet
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[VOILUTTransformation(window_center=(low + high) / 2, window_width=high - low)],
-        content_label=UNVERIFIED,
-        content_description="Anomaly map, unverified machine output",
+        content_label=marks.label,
+        content_description=f"Anomaly map, {marks.label.lower()} machine output",
         **marks.keywords("map", number),
     )
     ds.Laterality = origin.header.get("Laterality") or ""

@@ -14,7 +14,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from anogan import __version__
-from anogan.io.derived.marks import CAVEAT, HEALTHY_SD, Marks
+from anogan.io.derived.marks import HEALTHY_SD, Marks
 from anogan.io.derived.origin import MAKER
 from anogan.io.derived.regions import maps
 
@@ -31,13 +31,18 @@ VERDICTS = {
     False: Code("NOT_FLAGGED", SCHEME, "Not flagged: the score is below the threshold"),
     None: Code("NOT_DECIDED", SCHEME, "Not decided"),
 }
+READER = Code("READER_VERDICT", SCHEME, "Verdict of the reader")
+CONFIRMED = Code("CONFIRMED", SCHEME, "Confirmed: the reader found it abnormal")
 NOT_SCORED = Code("NOT_SCORED", SCHEME, "Not scored: nobody has looked at it")
 
 
 def report(
     marks: Marks, top: Sequence[int], regions: Sequence[tuple[Dataset, list[int]]], left_out: Sequence[str]
 ) -> sr.Comprehensive3DSR:
-    """Return a Measurement Report (PS3.16, TID 1500) of the whole series, complete, preliminary and unverified.
+    """Return a Measurement Report (PS3.16, TID 1500) of the whole series: complete, preliminary and unverified.
+
+    With a reader's signature it is final and verified (PS3.3, C.17.2): an instance of its own that names the unverified
+    one as its predecessor.
 
     Parameters
     ----------
@@ -73,8 +78,11 @@ def report(
         evidence=[*origin.evidence(), *(segmentation for segmentation, _ in regions)],
         content=content,
         is_complete=scored,
-        is_final=False,
-        is_verified=False,
+        is_final=marks.verified is not None,
+        is_verified=marks.verified is not None,
+        # A desk knows one name; a value of one component is a retired form (PS3.5, 6.2.1).
+        verifying_observer_name=f"{marks.verified.reader}^" if marks.verified else None,
+        verifying_organization=marks.verified.organization if marks.verified else None,
         record_evidence=True,
         coding_schemes=[
             CodingSchemeIdentificationItem(
@@ -84,8 +92,20 @@ def report(
         **marks.keywords("sr"),
     )
     origin.name_evidence(ds)
-    ds.CompletionFlagDescription = CAVEAT if scored else "Not scored; see the comment"
+    ds.CompletionFlagDescription = marks.caveat if scored else "Not scored; see the comment"
+    if marks.verified is not None:
+        ds.VerifyingObserverSequence[0].VerificationDateTime = marks.verified.signed.strftime("%Y%m%d%H%M%S.%f%z")
+        ds.PredecessorDocumentsSequence = [_predecessor(marks, ds)]
     return ds
+
+
+def _predecessor(marks: Marks, ds: Dataset) -> Dataset:
+    """Refer to the report before it was verified (PS3.3, table C.17-3)."""
+    study, series, instance = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID = ds.SOPClassUID, marks.uid("sr 1")
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = marks.uid("sr"), [instance]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = ds.StudyInstanceUID, [series]
+    return study
 
 
 def _overall(marks: Marks, top: Sequence[int], left_out: Sequence[str]) -> sr.MeasurementsAndQualitativeEvaluations:
@@ -106,7 +126,10 @@ def _overall(marks: Marks, top: Sequence[int], left_out: Sequence[str]) -> sr.Me
         tracking_identifier=sr.TrackingIdentifier(uid=marks.uid("tracking series"), identifier=f"{MAKER} series"),
         algorithm_id=_algorithm(marks),
         measurements=[sr.Measurement(name=name, value=float(value), unit=unit) for name, value, unit in known],
-        qualitative_evaluations=[sr.QualitativeEvaluation(VERDICT, VERDICTS[result.flagged] if scored else NOT_SCORED)],
+        qualitative_evaluations=[
+            sr.QualitativeEvaluation(VERDICT, VERDICTS[result.flagged] if scored else NOT_SCORED),
+            *([] if marks.verified is None else [sr.QualitativeEvaluation(READER, CONFIRMED)]),
+        ],
         source_images=[
             sr.SourceImageForMeasurementGroup(origin.sop_class_of(scan), scan.instance_uid) for scan in origin.files()
         ],
@@ -165,7 +188,9 @@ def operating_point(detector: Mapping[str, Any]) -> Mapping[str, Any]:
 def _comments(marks: Marks, point: Mapping[str, Any], left_out: Sequence[str]) -> list[str]:
     """Return what a reader must know, one sentence each."""
     result, series = marks.result, marks.origin.series
-    said = [f"{CAVEAT}."]
+    said = [f"{marks.caveat}."]
+    if marks.verified is not None:
+        said.append(f"Read and signed: {marks.verified.reason}.")
     if result.status != "scored":
         said.append(f"Not scored, which is not normal: {result.reason or 'no reason was given'}.")
     elif result.flagged is None:

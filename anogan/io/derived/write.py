@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from anogan.io.atomic import write_bytes
 from anogan.io.derived.capture import MOST, captures
-from anogan.io.derived.marks import Marks
+from anogan.io.derived.marks import Marks, Verification
 from anogan.io.derived.origin import Origin, Unsupported
 from anogan.io.derived.regions import parametric_map, segmentation
 from anogan.io.derived.report import report
@@ -34,8 +34,9 @@ def write_derived(
     folder: Path,
     threshold: float | None = None,
     kinds: Collection[str] = KINDS,
+    verified: Verification | None = None,
 ) -> list[Path]:
-    """Write a result as DICOM objects of the source's study: series of their own, unverified, on the source's own grid.
+    """Write a result as DICOM objects of the source's study: series of their own, on the source's own grid.
 
     Parameters
     ----------
@@ -55,6 +56,9 @@ def write_derived(
         95 % of healthy images do not reach.
     kinds
         Which of `KINDS`.
+    verified
+        The reader who has signed it; None: the objects say that nobody has verified them. DICOM has a flag for it in
+        reports alone, the other objects say it in words. Verified objects have UIDs of their own.
 
     Returns
     -------
@@ -73,8 +77,10 @@ def write_derived(
     scored = result.status == "scored"
     if scored and len(result.slices) != len(series.scans):
         raise ValueError(f"{series.source}: has {len(series.scans)} slices, its result {len(result.slices)}")
+    if verified is not None and not scored:
+        raise ValueError(f"{series.source}: is not scored, so there is nothing that a reader could have verified")
     level = float(detector["map_range"][0]) if threshold is None else float(threshold)
-    marks = Marks(Origin.read(series, sources), result, detector, level)
+    marks = Marks(Origin.read(series, sources), result, detector, level, verified)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote names that highdicom finds odd

@@ -1,0 +1,139 @@
+"""The novelty gate: which patches of a dismissed image may enter the healthy bank.
+
+Readers err, and a lesion that was dismissed by mistake must not teach the detector that lesions are healthy. So one
+word is not enough; a patch enters only if
+
+1. the discriminator alone would not flag its image: it was taught to see local anomalies, and is not changed here;
+2. no patch of its image is extreme: more than `EXTREME` times as far from the bank as any patch of a calibration image;
+3. it is novel: farther from the bank than 95 % of the calibration images' patches. What is nearer, the bank knows;
+4. another person's dismissed image shows it, too: a novel patch of hers or his lies as near as the bank lies to 95 % of
+   healthy patches. A variant of the norm is seen twice; a mistake seldom makes two alike;
+5. no refused image shows the like: what made one of them suspicious is not healthy in another;
+6. there is room: feedback adds at most `SHARE` of the bank in one version.
+
+Many readers who all call the same faint lesion a variant, in many people, in none of whom the discriminator sees it,
+look like a variant of the norm. That is what the comparison of the versions and the admin are for.
+
+All limits come from the untouched calibration images, which are healthy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+EXTREME = 1.5
+USUAL = 0.95
+SHARE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """The limits.
+
+    Attributes
+    ----------
+    discriminator
+        (n,) image scores of the discriminator on the calibration images.
+    rate
+        The operating point's false-alarm rate: a p-value of the discriminator that is not above it is refused.
+    usual, extreme
+        Distances from the bank.
+    """
+
+    discriminator: np.ndarray
+    rate: float
+    usual: float
+    extreme: float
+
+    @classmethod
+    def fit(cls, discriminator: np.ndarray, distances: np.ndarray, rate: float) -> Gate:
+        """Find the limits.
+
+        Parameters
+        ----------
+        discriminator
+            (n,) as above.
+        distances
+            (n, H, W) of the calibration images' patches from the bank.
+        rate
+            The false-alarm rate, in (0, 1).
+        """
+        return cls(discriminator, rate, float(np.quantile(distances, USUAL)), EXTREME * float(distances.max()))
+
+    def refusal(self, discriminator: float, distances: np.ndarray) -> str:
+        """Say why an image may not enter; "" if it may.
+
+        Parameters
+        ----------
+        discriminator
+            Its image score of the discriminator.
+        distances
+            (H, W) of its patches from the bank.
+        """
+        p_value = (1 + int((self.discriminator >= discriminator).sum())) / (len(self.discriminator) + 1)
+        if not np.isfinite(discriminator) or p_value <= self.rate:
+            return f"the discriminator alone would flag it (p = {p_value:.3g}); look at it again"
+        if not float(distances.max()) <= self.extreme:
+            return (
+                f"a place in it is {distances.max():.3g} from anything healthy, where {self.extreme:.3g} is extreme; "
+                "look at it again"
+            )
+        if not float(distances.max()) > self.usual:
+            return "there is nothing new in it: the bank knows all of it"
+        return ""
+
+
+def choose(
+    patches: Tensor, owners: Sequence[int], bank: Tensor, usual: float, suspicious: Tensor | None = None
+) -> list[int]:
+    """Return which patches enter the bank, the farthest first, until all that may enter are covered or room is out.
+
+    Parameters
+    ----------
+    patches
+        (M, D) of the images that the gate did not refuse.
+    owners
+        (M,) whose each is: the same number for the same person.
+    bank
+        (K, D)
+    usual
+        The gate's.
+    suspicious
+        (R, D) patches of the images that the gate refused, or None.
+
+    Returns
+    -------
+    list[int]
+        Indices of patches, at most `SHARE` of K.
+    """
+    if not len(patches):
+        return []
+    nearest = _nearest(patches, bank)
+    novel = torch.nonzero(nearest > usual).flatten()
+    if suspicious is not None and len(suspicious):
+        doubted = suspicious[_nearest(suspicious, bank) > usual]
+        if len(doubted) and len(novel):
+            novel = novel[_nearest(patches[novel], doubted) > usual]
+    own, found = torch.tensor(owners)[novel], patches[novel]
+    alike = torch.zeros(len(novel), dtype=torch.bool)
+    for start in range(0, len(novel), 256):
+        part = slice(start, start + 256)
+        others = own[part, None] != own
+        alike[part] = ((torch.cdist(found[part], found) <= usual) & others).any(1)
+    left = novel[alike]
+    distance = nearest[left]
+    chosen: list[int] = []
+    while len(chosen) < int(SHARE * len(bank)) and len(left) and float(distance.max()) > usual:
+        index = int(distance.argmax())
+        chosen.append(int(left[index]))
+        distance = torch.minimum(distance, torch.cdist(patches[left], patches[left[index]][None]).squeeze(1))
+    return chosen
+
+
+def _nearest(patches: Tensor, bank: Tensor) -> Tensor:
+    return torch.cat([torch.cdist(part, bank).amin(1) for part in patches.split(1024)])
