@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping, Sequence
 
@@ -80,6 +81,24 @@ def _upright(figure: go.Figure, x: float, words: str, color: str, dash: str, hei
         showarrow=False,
         font={"color": color, "size": 13},
     )
+
+
+def scores_over_time(times: Sequence[datetime.datetime], scores: Sequence[float], threshold: float | None) -> go.Figure:
+    """Draw the scores of one subject in time, the last of them marked; the threshold lies across."""
+    figure = go.Figure()
+    sizes, colors = [8] * (len(scores) - 1) + [13], [HEALTHY] * (len(scores) - 1) + [CASE]
+    figure.add_scatter(
+        x=list(times),
+        y=list(scores),
+        mode="lines+markers",
+        line={"color": HEALTHY, "width": 1.5},
+        marker={"size": sizes, "color": colors},
+        hovertemplate="%{x|%Y-%m-%d}: score %{y:.2f}<extra></extra>",
+    )
+    if threshold is not None:
+        figure.add_hline(y=threshold, line_color=THRESHOLD, line_dash="dash", annotation_text="threshold")
+    figure.update_layout(height=190, margin={"l": 0, "r": 8, "t": 12, "b": 0}, showlegend=False, yaxis_title="score")
+    return _inked(figure)
 
 
 def roc_curve(
