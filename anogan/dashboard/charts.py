@@ -1,4 +1,7 @@
-"""Plotly figures. Colors are Okabe and Ito's, safe for color-blind readers; lines also differ by dash."""
+"""Plotly figures. Colors are Okabe and Ito's, safe for color-blind readers; lines also differ by dash.
+
+Lines stand out from light and from dark ground alike; the words of axes and marks get their color from style.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-HEALTHY, ABNORMAL, THRESHOLD, CASE, INK = "#0072b2", "#d55e00", "#17252f", "#b3008f", "#43525c"
+HEALTHY, ABNORMAL, THRESHOLD, CASE, INK = "#0072b2", "#d55e00", "#74838e", "#c93fae", "#43525c"
 CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a6d00", "#17252f")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 
