@@ -11,6 +11,7 @@ import streamlit as st
 from anogan.dashboard import widgets
 from anogan.review import LOCAL, Case, Desk, Page, Query, open_desk
 from anogan.review.export import document, table
+from anogan.review.sheet import sheet
 
 WAITING = ("open", "second reading", "arbitration")
 """States in which a case waits for a reader."""
@@ -104,6 +105,20 @@ def export_buttons(desk: Desk, query: Query, name: str) -> None:
             key=f"export-{kind}",
             on_click="ignore",
             icon=":material/download:",
+        )
+
+
+def sheet_button(desk: Desk, id: int) -> None:
+    """Offer a case as a page to print; it is made, and the log written, at the click."""
+    if desk.reader.may("export"):
+        st.download_button(
+            "Printable sheet",
+            functools.partial(sheet, desk, id),
+            f"case-{id}.html",
+            "text/html",
+            key="sheet",
+            on_click="ignore",
+            icon=":material/print:",
         )
 
 

@@ -74,6 +74,7 @@ def show(desk: Desk, shown: Opened) -> None:
         decisions(shown.decisions)
         earlier(shown)
         with st.container(horizontal=True):
+            review.sheet_button(desk, case.id)
             review.export_buttons(desk, Query(number=case.id, order="age"), f"case-{case.id}")
     if shown.judged is not None:
         entry, summary = shown.judged

@@ -12,9 +12,10 @@ import streamlit as st
 
 from anogan.dashboard import case_view
 from anogan.dashboard import desk as review
-from anogan.io.results import read_case, read_results
+from anogan.io.results import read_case
 from anogan.io.stack import Stack, open_stack
-from anogan.review import Case, Decision, Desk, cases_of
+from anogan.review import Case, Decision, Desk
+from anogan.review.arrivals import judged
 
 
 @dataclass(frozen=True)
@@ -70,29 +71,13 @@ def _pictures(
 ) -> tuple[Mapping[str, np.ndarray], Stack | None, tuple[Mapping[str, Any], Mapping[str, Any]] | None, str]:
     """Return maps, slices, the entry and detector of the results they belong to, and why there is no picture."""
     try:
-        if (judged := _judged(case)) is not None:
+        if (said := judged(case)) is not None:
             folder = Path(case.folder)
             maps = read_case(folder.parent.parent, folder.name)
             maps.pop("mask", None)
-            return maps, open_stack(folder, case_view.map_range(judged[1])), judged, ""
+            return maps, open_stack(folder, case_view.map_range(said[1])), said, ""
         if case.kind == "series" and (stack := desk.slices(case.id)) is not None:
             return {}, stack, None, ""
         return {"image": desk.image(case.id)}, None, None, ""
     except ValueError as error:
         return {}, None, None, str(error)
-
-
-def _judged(case: Case) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """Return a case's entry in results.json and its detector, unless the results were made anew since."""
-    if not case.folder:
-        return None
-    results = Path(case.folder).parent.parent
-    try:
-        found = read_results(results)
-        keys = [new.key for new in cases_of(results)]
-    except ValueError:
-        return None
-    entries = dict(zip(keys, found["cases"], strict=True))
-    if case.key not in entries:
-        return None
-    return entries[case.key] | {"label": None}, found["detector"]  # who decides is not told the answer

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from anogan.io.results import read_results
 from anogan.review.audit import canonical
-from anogan.review.cases import NewCase
+from anogan.review.cases import Case, NewCase
 
 
 def cases_of(folder: str | os.PathLike[str]) -> list[NewCase]:
@@ -43,3 +45,23 @@ def cases_of(folder: str | os.PathLike[str]) -> list[NewCase]:
         )
         for case in results["cases"]
     ]
+
+
+def judged(case: Case) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Return a case's entry in results.json and its detector's summary, unless the results were made anew since.
+
+    None, too, where the folder is not on this machine or withheld. The entry has no label: who decides is not told the
+    answer that a data set holds.
+    """
+    if not case.folder:
+        return None
+    results = Path(case.folder).parent.parent
+    try:
+        found = read_results(results)
+        keys = [new.key for new in cases_of(results)]
+    except ValueError:
+        return None
+    entries = dict(zip(keys, found["cases"], strict=True))
+    if case.key not in entries:
+        return None
+    return entries[case.key] | {"label": None}, found["detector"]

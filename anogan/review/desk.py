@@ -239,7 +239,7 @@ class Desk:
             tx.reader.need("export")
             query = query or Query(order=_order(tx))
             tx.need_sight(query)
-            tx.log("exported", cases=sum(listing.counts(tx, query).values()))
+            tx.log("exported", query.number, cases=sum(listing.counts(tx, query).values()))
         after: str | None = None
         while True:
             with self._transaction() as tx:
