@@ -101,6 +101,8 @@ def scores_over_time(times: Sequence[datetime.datetime], scores: Sequence[float]
     if threshold is not None:
         figure.add_hline(y=threshold, line_color=THRESHOLD, line_dash="dash", annotation_text="threshold")
     figure.update_layout(height=190, margin={"l": 0, "r": 8, "t": 12, "b": 0}, showlegend=False, yaxis_title="score")
+    ends = [times[0], times[-1]]
+    figure.update_xaxes(tickvals=ends, ticktext=[f"{when:%Y-%m-%d}" for when in ends])
     return _inked(figure)
 
 

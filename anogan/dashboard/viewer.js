@@ -36,7 +36,7 @@ export default function ({ data, parentElement }) {
   function frame(title, ...layers) {
     const element = make("div", {
       class: "frame", tabindex: "0", role: "group", style: `aspect-ratio: ${data.width} / ${data.height}`,
-      "aria-label": `${title}. Plus and minus zoom, 0 fits, 1 is its own size, arrow keys move.`,
+      "aria-label": `${title}. Plus and minus zoom, 0 fits, arrow keys move.`,
     }, ...layers);
     element.addEventListener("keydown", press);
     element.addEventListener("wheel", wheel, { passive: false });
@@ -83,12 +83,22 @@ export default function ({ data, parentElement }) {
     if (event.key === "+" || event.key === "=") zoomAt(1.25);
     else if (event.key === "-") zoomAt(0.8);
     else if (event.key === "0") fit();
-    else if (event.key === "1") zoomAt(own() / view.zoom);
     else if (event.key in steps) move(...steps[event.key]);
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
+
+  // A slider or a list that still has the focus must not swallow the page's own keys, as N for the next case.
+  root.onkeydown = (event) => {
+    const plain = /^[a-z1-9]$/i.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (!plain || !event.target.matches("input, select")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const { key, code } = event;
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, code, bubbles: true }));
+    document.body.dispatchEvent(new KeyboardEvent("keyup", { key, code, bubbles: true }));
+  };
 
   function wheel(event) {
     if (!event.ctrlKey && !event.metaKey) return; // the wheel alone scrolls the page

@@ -55,6 +55,7 @@ def sheet(desk: Desk, id: int) -> str:
     ((case, decisions),) = records
     found = judged(case)
     entry, summary = found if found is not None else ({}, {})
+    notes = entry.get("notes") or ""
     pictures, missing = _pictures(desk, case, entry, summary)
     environment = Environment(
         loader=PackageLoader("anogan.review", "."),
@@ -68,10 +69,10 @@ def sheet(desk: Desk, id: int) -> str:
     return environment.get_template("sheet.html").render(
         case=case,
         decisions=decisions,
-        notes=entry.get("notes") or "",
+        notes=notes[:1].upper() + notes[1:],
         figures=_figures(case, entry, summary),
         promise=summary.get("promise") or "",
-        scale=_scale(summary) if any("map" in one["title"].lower() for one in pictures) else None,
+        scale=_scale(summary) if entry and pictures else None,
         pictures=pictures,
         missing=missing,
         detector=name or hash,
@@ -109,8 +110,9 @@ def _pictures(
             return [_picture("Image", "The image as it was read", desk.image(case.id))], ""
         folder, scale = Path(case.folder), _range(summary)
         maps = read_case(folder.parent.parent, folder.name)
+        of = f" of slice {entry['top_slices'][0]}" if entry.get("top_slices") else ""
         shown = [
-            _picture("Image", "The image as it was read", maps["image"]),
+            _picture(f"Image{of}", "The image as it was read", maps["image"]),
             _picture("Heat map", "Heat map over the image", heatmap.overlay(maps["image"], maps["anomaly_map"], scale)),
         ]
         if "reconstruction" in maps:

@@ -58,7 +58,7 @@ def test_a_signed_case_on_paper(desk: Desk, folder: Path, tmp_path: Path) -> Non
     for part in (
         *("Case 1 · image · ab12 · came 2027-01-15 08:00 UTC", "Flagged", "Score 4.25", "Threshold 4.00"),
         *("p-value 0.500", "Healthy scores as high or higher 1 of 3", "Spread between restarts 0.12"),
-        *("At most 5 % are flagged.", "the background is uneven.", "Signed by local, 2027-01-15 08:00 UTC: confirm."),
+        *("At most 5 % are flagged.", "The background is uneven.", "Signed by local, 2027-01-15 08:00 UTC: confirm."),
         *("f" * 64, desk.case(1).threshold, "≤ 0.0", "≥ 6.0", "Decision support, not a diagnosis."),
     ):
         assert part in said, part
