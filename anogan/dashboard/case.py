@@ -45,7 +45,7 @@ def page() -> None:
     except (ValueError, OSError) as error:
         widgets.problem(error)
         return
-    case_view.show(case, maps, results["detector"], stack)
+    case_view.show(case, maps, results["detector"], run / "results" / "cases", stack)
 
 
 def walk(case: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -> None:

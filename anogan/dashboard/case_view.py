@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,19 @@ COMPONENTS = {
 MOST_NAMED = 8
 """So many top slices of a series have a button."""
 
+EXAMPLE_SIDE = 150
+"""Width of a healthy example in pixels of the page."""
+
 COMPONENT_SIDE = 512
 """About the largest side, in pixels, that a component map is shown with."""
 
 
 def show(
-    case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mapping[str, Any], stack: Stack | None = None
+    case: Mapping[str, Any],
+    maps: Mapping[str, np.ndarray],
+    summary: Mapping[str, Any],
+    folders: Path,
+    stack: Stack | None = None,
 ) -> None:
     """Show one scored case.
 
@@ -42,11 +50,13 @@ def show(
         What `read_case` returns: image, anomaly_map, reconstruction, perhaps mask and component_*.
     summary
         The detector's summary; its `map_range` is the one color scale of all cases.
+    folders
+        Where the folders of the cases lie.
     stack
         All slices of a series, where they were kept.
     """
     pictures(case["case"], maps, map_range(summary), case["score"], stack, case.get("top_slices", ()))
-    evidence(case, maps, summary)
+    evidence(case, maps, summary, folders)
 
 
 def map_range(summary: Mapping[str, Any]) -> tuple[float, float]:
@@ -55,7 +65,9 @@ def map_range(summary: Mapping[str, Any]) -> tuple[float, float]:
     return low, high
 
 
-def evidence(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mapping[str, Any]) -> None:
+def evidence(
+    case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mapping[str, Any], folders: Path
+) -> None:
     """Show what stands below the pictures: what to know of it, its place among healthy scores, numbers, components."""
     why(case, summary)
     left, right = st.columns([3, 2], gap="large")
@@ -63,6 +75,7 @@ def evidence(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: M
         distribution(case, summary)
     with right:
         numbers(case, summary)
+    examples(case, folders)
     components(case, maps, map_range(summary))
 
 
@@ -246,6 +259,30 @@ def numbers(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
         "Case": plain(case.get("case") or "—"),
     }
     widgets.facts({name: value for name, value in rows.items() if value != "—"})
+
+
+def examples(case: Mapping[str, Any], folders: Path) -> None:
+    """Show the healthy training images most like this one, as far as this machine has judged them, too."""
+    nearest = case.get("nearest") or {}
+    if not nearest:
+        return
+    st.subheader("Nearest healthy images", anchor=False)
+    here = {name: share for name, share in nearest.items() if (folders / name / "thumbnail.png").is_file()}
+    if here:
+        with st.container(horizontal=True):
+            for rank, (name, share) in enumerate(here.items(), start=1):
+                with st.container(width=EXAMPLE_SIDE):
+                    widgets.picture(folders / name / "thumbnail.png", f"Healthy training image {rank} like this one")
+                    st.caption(f"{share:.0%} of the places")
+        st.caption(
+            "Healthy images of the training whose patches are nearest to this one's. What none of them has is what the "
+            "detector has never seen."
+        )
+    else:
+        st.caption(
+            "The healthy training images most like this one are not among the cases on this machine, so they cannot be "
+            f"shown beside it: {', '.join(nearest)}. Score them with this run, and they appear here."
+        )
 
 
 def components(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], map_range: tuple[float, float]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from anogan.dashboard import case_view, charts, desk_form, widgets
@@ -78,7 +80,7 @@ def show(desk: Desk, shown: Opened) -> None:
             review.export_buttons(desk, Query(number=case.id, order="age"), f"case-{case.id}")
     if shown.judged is not None:
         entry, summary = shown.judged
-        case_view.evidence(entry, shown.maps, summary)
+        case_view.evidence(entry, shown.maps, summary, Path(case.folder).parent)
 
 
 def header(case: Case) -> None:

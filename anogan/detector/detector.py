@@ -242,7 +242,9 @@ class Detector:
                 except ValueError as error:
                     prepared.append(str(error))
             good = [one[0] for one in prepared if not isinstance(one, str)]
-            maps = self.maps(torch.from_numpy(np.stack(good))) if good else None
+            images = torch.from_numpy(np.stack(good)) if good else None
+            maps = None if images is None else self.maps(images)
+            examples = [] if images is None else self.examples(images)
             seconds = (time.monotonic() - started) / len(chunk)
             index = 0
             for scan, one in zip(chunk, prepared, strict=True):
@@ -250,7 +252,9 @@ class Detector:
                     yield Result(scan.source, "not scored", reason=one, seconds=seconds)
                 else:
                     assert maps is not None
-                    yield dataclasses.replace(self._result(scan, maps, index, seconds), notes=one[1])
+                    result = self._result(scan, maps, index, seconds)
+                    nearest = examples[index] if result.status == "scored" else {}
+                    yield dataclasses.replace(result, notes=one[1], nearest=nearest)
                     index += 1
 
     def inspect_series(self, series: Series) -> SeriesResult:
@@ -311,6 +315,25 @@ class Detector:
                 spreads.append(spread)
         components, fused, scores, reconstruction = (torch.cat(part) for part in zip(*parts, strict=True))
         return Maps(components, fused, scores, reconstruction, torch.cat(spreads) if spreads else None)
+
+    @torch.no_grad()
+    def examples(self, images: Tensor, most: int = 3) -> list[dict[str, float]]:
+        """Return `Result.nearest` of images on the network's grid, (N, C, S, S): at most so many each, in order.
+
+        Empty for a detector of before the order of its training images was noted.
+        """
+        order = self.provenance.get("order", [])
+        if not order or self.reference.bank.origin is None:
+            return [{} for _ in images]
+        found = []
+        for batch in images.split(64):
+            features = self.networks.discriminator(batch.contiguous(memory_format=torch.channels_last)).features
+            for places in self.reference.nearest(features).flatten(1):
+                counts = np.bincount(places.numpy())
+                first = [int(image) for image in np.argsort(-counts, kind="stable")[:most] if counts[image]]
+                shares = {image: float(counts[image]) / places.numel() for image in first if image < len(order)}
+                found.append({order[image]: share for image, share in shares.items()})
+        return found
 
     def _raw(self, images: Tensor) -> Tensor:
         return torch.cat([self._components(batch)[0] for batch in images.split(64)])

@@ -145,6 +145,7 @@ class ResultsWriter:
             uncertainty=_number(result.uncertainty),
             **({"group": scan.group} if scan.group else {}),
             **({"notes": _sentences(result.notes)} if result.notes else {}),
+            **({"nearest": dict(result.nearest)} if result.nearest else {}),
         )
         return case
 
@@ -251,8 +252,8 @@ def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         format, created, detector (the summary) and cases, each with case, file, subject, label, status, reason, score,
-        p_value, flagged, uncertainty, height, width, components, seconds, and perhaps group, slices (how many; then it
-        is a series), top_slices and discovery.
+        p_value, flagged, uncertainty, height, width, components, seconds, and perhaps group, notes, nearest (see
+        `Result`; a file's hash names its case, too), slices (how many; then it is a series), top_slices and discovery.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,19 @@ def test_the_spread_of_the_restarts_is_said_in_words(uncertainty: float | None, 
     case = {"status": "scored", "score": 4.5, "uncertainty": uncertainty}
     said = case_view.certainty(case, {"threshold": 4.0})
     assert (words in said) and bool(said) == bool(words)
+
+
+def test_the_nearest_healthy_images_are_shown_where_they_are_here(run: Path, cases_of: Cases) -> None:
+    case, other = (one["case"] for one in cases_of(run)[:2])
+    path = run / "results" / "results.json"
+    for nearest in ({other: 0.5, "f" * 16: 0.25}, {"f" * 16: 0.25}):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["cases"][0]["nearest"] = nearest
+        path.write_text(json.dumps(document), encoding="utf-8")
+        app = open_case(case)
+        assert "Nearest healthy images" in [title.value for title in app.subheader]
+        alts = [image.proto.imgs[0].alt for image in app.image]
+        captions = clean(" ".join(caption.value for caption in app.caption))
+        assert ("Healthy training image 1 like this one" in alts) == (other in nearest)
+        assert ("50% of the places" in captions) == (other in nearest)
+        assert ("are not among the cases on this machine" in captions) == (other not in nearest)
