@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import streamlit as st
 
 from anogan import heatmap
 from anogan.io.raster import data_uri
+
+FINEST = 1024
+"""The largest side of maps and reconstructions in pixels: they come from a grid that is coarser still."""
 
 _PLACE = Path(__file__).parent
 _view = st.components.v2.component(
@@ -56,17 +60,24 @@ def prepared(maps: Mapping[str, np.ndarray], map_range: tuple[float, float] | No
     }
     if map_range is not None and "anomaly_map" in maps:
         low, high = map_range
-        found["heat"] = data_uri(heatmap.layer(maps["anomaly_map"], map_range))
+        found["heat"] = data_uri(heatmap.layer(_as_fine_as_needed(maps["anomaly_map"]), map_range))
         ramp = np.tile(np.linspace(low, high, 512, dtype=np.float32), (20, 1))
         found["scale"] = data_uri(heatmap.overlay(np.zeros(ramp.shape, np.uint8), ramp, map_range, 1.0))
         found["scale_alt"] = f"Color scale from {low:.1f} to {high:.1f} healthy standard deviations"
         found["scale_words"] = [f"≤ {low:.1f}", "healthy standard deviations", f"≥ {high:.1f}"]
     if "reconstruction" in maps:
-        found["healthy"] = data_uri(maps["reconstruction"])
+        found["healthy"] = data_uri(_as_fine_as_needed(maps["reconstruction"]))
         found["healthy_alt"] = "The nearest image the model of health can draw"
     if "mask" in maps:
         found["outline"] = data_uri(outline(maps["mask"]))
     return found | {"stamp": hashlib.sha256(json.dumps(found).encode()).hexdigest()}
+
+
+def _as_fine_as_needed(values: np.ndarray) -> np.ndarray:
+    """Return a map or a reconstruction no larger than `FINEST`; the browser lays it over the whole image."""
+    share = FINEST / max(values.shape[:2])
+    size = max(round(values.shape[1] * share), 1), max(round(values.shape[0] * share), 1)
+    return cv2.resize(values, size, interpolation=cv2.INTER_AREA) if share < 1 else values
 
 
 def presets(image: np.ndarray) -> list[tuple[str, float, float]]:

@@ -107,7 +107,7 @@ def write_png(path: str | os.PathLike[str], array: np.ndarray) -> None:
 def data_uri(pixels: np.ndarray) -> str:
     """Return (H, W) or (H, W, 3 or 4) uint8 as a PNG inside a URI, for a page that asks no server for its pictures."""
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", compress_level=3)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

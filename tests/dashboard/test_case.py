@@ -159,6 +159,15 @@ def test_the_outline_surrounds_the_mask_and_keeps_its_inside() -> None:
     assert drawn[:, 4].tolist() == expected
 
 
+def test_a_large_image_keeps_every_pixel_and_its_map_is_as_fine_as_needed() -> None:
+    maps = {"image": np.zeros((1100, 2200), np.uint8), "anomaly_map": np.full((1100, 2200), 2.0, np.float32)}
+    shown = prepared(maps, (0.0, 6.0))
+    assert picture(shown["image"]).shape == (1100, 2200)
+    heat = picture(shown["heat"])
+    assert heat.shape == (512, 1024, 4)
+    assert (heat == layer(np.full((1, 1), 2.0), (0.0, 6.0))[0, 0]).all()
+
+
 def test_windows_are_for_gray_images_alone() -> None:
     gray = prepared({"image": np.arange(256, dtype=np.uint8).reshape(16, 16)}, None)
     assert [name for name, *_ in gray["presets"]] == ["Full range", "Automatic", "Dark parts", "Bright parts"]
