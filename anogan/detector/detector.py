@@ -23,6 +23,7 @@ from anogan.calibration import NOT_CALIBRATED, Calibration, Decision
 from anogan.config import Config
 from anogan.dataset import ScanSet
 from anogan.detector import files
+from anogan.detector.examples import nearest_images
 from anogan.detector.healthy_series import HealthySeries
 from anogan.inversion import invert, residual_maps
 from anogan.io.pseudonym import key_name
@@ -231,7 +232,7 @@ class Detector:
 
     def inspect_many(self, scans: Iterable[Scan], batch: int = 32) -> Iterator[Result]:
         """Score scans in their order, `batch` at a time."""
-        iterator = iter(scans)
+        iterator, order = iter(scans), self.provenance.get("order", [])
         while chunk := list(itertools.islice(iterator, batch)):
             started = time.monotonic()
             prepared: list[tuple[np.ndarray, tuple[str, ...]] | str] = []  # image and notes, or why there is none
@@ -244,7 +245,7 @@ class Detector:
             good = [one[0] for one in prepared if not isinstance(one, str)]
             images = torch.from_numpy(np.stack(good)) if good else None
             maps = None if images is None else self.maps(images)
-            examples = [] if images is None else self.examples(images)
+            examples = [] if images is None else nearest_images(images, self.networks, self.reference, order)
             seconds = (time.monotonic() - started) / len(chunk)
             index = 0
             for scan, one in zip(chunk, prepared, strict=True):
@@ -253,8 +254,7 @@ class Detector:
                 else:
                     assert maps is not None
                     result = self._result(scan, maps, index, seconds)
-                    nearest = examples[index] if result.status == "scored" else {}
-                    yield dataclasses.replace(result, notes=one[1], nearest=nearest)
+                    yield dataclasses.replace(result, notes=one[1], nearest=examples[index])
                     index += 1
 
     def inspect_series(self, series: Series) -> SeriesResult:
@@ -315,25 +315,6 @@ class Detector:
                 spreads.append(spread)
         components, fused, scores, reconstruction = (torch.cat(part) for part in zip(*parts, strict=True))
         return Maps(components, fused, scores, reconstruction, torch.cat(spreads) if spreads else None)
-
-    @torch.no_grad()
-    def examples(self, images: Tensor, most: int = 3) -> list[dict[str, float]]:
-        """Return `Result.nearest` of images on the network's grid, (N, C, S, S): at most so many each, in order.
-
-        Empty for a detector of before the order of its training images was noted.
-        """
-        order = self.provenance.get("order", [])
-        if not order or self.reference.bank.origin is None:
-            return [{} for _ in images]
-        found = []
-        for batch in images.split(64):
-            features = self.networks.discriminator(batch.contiguous(memory_format=torch.channels_last)).features
-            for places in self.reference.nearest(features).flatten(1):
-                counts = np.bincount(places.numpy())
-                first = [int(image) for image in np.argsort(-counts, kind="stable")[:most] if counts[image]]
-                shares = {image: float(counts[image]) / places.numel() for image in first if image < len(order)}
-                found.append({order[image]: share for image, share in shares.items()})
-        return found
 
     def _raw(self, images: Tensor) -> Tensor:
         return torch.cat([self._components(batch)[0] for batch in images.split(64)])
