@@ -414,5 +414,6 @@ def test_the_healthy_images_nearest_to_a_training_image_hold_itself(tiny_detecto
     assert list(nearest.values()) == sorted(nearest.values(), reverse=True)
     assert 0 < sum(nearest.values()) <= 1 + 1e-9
     assert len(nearest) <= 3
+    assert next(tiny_detector.inspect_many([anogan.read_scan(paths[own])])).nearest == {}, "only where it is asked for"
     older = {name: value for name, value in tiny_detector.provenance.items() if name != "order"}
     assert dataclasses.replace(tiny_detector, provenance=older).inspect(anogan.read_scan(paths[own])).nearest == {}

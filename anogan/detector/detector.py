@@ -228,11 +228,11 @@ class Detector:
 
     def inspect(self, scan: Scan) -> Result:
         """Score one scan. What cannot be judged is "not scored", with the reason."""
-        return next(self.inspect_many([scan]))
+        return next(self.inspect_many([scan], examples=True))
 
-    def inspect_many(self, scans: Iterable[Scan], batch: int = 32) -> Iterator[Result]:
-        """Score scans in their order, `batch` at a time."""
-        iterator, order = iter(scans), self.provenance.get("order", [])
+    def inspect_many(self, scans: Iterable[Scan], batch: int = 32, examples: bool = False) -> Iterator[Result]:
+        """Score scans in their order, `batch` at a time; `examples` also finds what is `nearest`, which takes time."""
+        iterator, order = iter(scans), self.provenance.get("order", []) if examples else []
         while chunk := list(itertools.islice(iterator, batch)):
             started = time.monotonic()
             prepared: list[tuple[np.ndarray, tuple[str, ...]] | str] = []  # image and notes, or why there is none
@@ -245,7 +245,7 @@ class Detector:
             good = [one[0] for one in prepared if not isinstance(one, str)]
             images = torch.from_numpy(np.stack(good)) if good else None
             maps = None if images is None else self.maps(images)
-            examples = [] if images is None else nearest_images(images, self.networks, self.reference, order)
+            nearest = [] if images is None else nearest_images(images, self.networks, self.reference, order)
             seconds = (time.monotonic() - started) / len(chunk)
             index = 0
             for scan, one in zip(chunk, prepared, strict=True):
@@ -254,7 +254,7 @@ class Detector:
                 else:
                     assert maps is not None
                     result = self._result(scan, maps, index, seconds)
-                    yield dataclasses.replace(result, notes=one[1], nearest=examples[index])
+                    yield dataclasses.replace(result, notes=one[1], nearest=nearest[index])
                     index += 1
 
     def inspect_series(self, series: Series) -> SeriesResult:
