@@ -44,16 +44,32 @@ def overlay(
     ValueError
         The shapes differ, the range is empty, or the opacity is outside [0, 1].
     """
-    low, high = map_range
     if image.shape[:2] != anomaly_map.shape:
         raise ValueError(f"overlay: the image has shape {image.shape[:2]}, the map {anomaly_map.shape}")
-    if not low < high:
-        raise ValueError(f"overlay: expected a range with low < high, got {map_range}")
     if not 0 <= opacity <= 1:
         raise ValueError(f"overlay: expected an opacity in [0, 1], got {opacity}")
     under = image.astype(np.float32) * (1.0 if image.dtype == np.uint8 else 255.0)
     under = under if under.ndim == 3 else np.repeat(under[..., None], 3, axis=2)
+    colors, weight = _colored(anomaly_map, map_range)
+    return (under + (colors - under) * (opacity * weight[..., None])).round().clip(0, 255).astype(np.uint8)
+
+
+def layer(anomaly_map: np.ndarray, map_range: tuple[float, float]) -> np.ndarray:
+    """Return the colors of `overlay` by themselves, (H, W, 4) uint8 RGBA, to be laid over an image by who shows it.
+
+    Raises
+    ------
+    ValueError
+        The range is empty.
+    """
+    colors, weight = _colored(anomaly_map, map_range)
+    return np.dstack([colors, (weight * 255).round().astype(np.uint8)])
+
+
+def _colored(anomaly_map: np.ndarray, map_range: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the color of each place, (H, W, 3) uint8, and how much of it shows, (H, W) in [0, 1]."""
+    low, high = map_range
+    if not low < high:
+        raise ValueError(f"overlay: expected a range with low < high, got {map_range}")
     level = np.nan_to_num((anomaly_map.astype(np.float32) - low) / (high - low), nan=0.0).clip(0, 1)
-    colors = _COLORS[(level * 255).round().astype(np.uint8)]
-    weight = opacity * (level / _FADE).clip(0, 1)[..., None]
-    return (under + (colors - under) * weight).round().clip(0, 255).astype(np.uint8)
+    return _COLORS[(level * 255).round().astype(np.uint8)], (level / _FADE).clip(0, 1)

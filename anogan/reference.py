@@ -153,6 +153,14 @@ class PatchBank:
         assert self.origin is not None
         return PatchBank(torch.cat([self.bank, patches]), torch.cat([self.origin, origin.to(self.origin)]))
 
+    def nearest(self, embedded: Tensor) -> Tensor:
+        """Return which training image the nearest healthy patch at every place comes from, (N, H, W) int32."""
+        assert self.origin is not None
+        n, _, height, width = embedded.shape
+        patches = embedded.permute(0, 2, 3, 1).reshape(-1, embedded.shape[1])
+        nearest = [torch.cdist(chunk, self.bank).argmin(1) for chunk in patches.split(8192)]
+        return self.origin[torch.cat(nearest)].view(n, height, width)
+
     def distance(self, embedded: Tensor) -> Tensor:
         """Return the distance to the nearest healthy patch at every place, (N, H, W)."""
         n, _, height, width = embedded.shape
@@ -208,6 +216,10 @@ class Reference:
         own = self.gaussian.distance(embedded), self.bank.distance(embedded), self.spectrum.distance(spectrum(images))
         size = images.shape[-2:]
         return [F.interpolate(m[:, None], size=size, mode="bilinear", align_corners=False).squeeze(1) for m in own]
+
+    def nearest(self, features: list[Tensor]) -> Tensor:
+        """Return `PatchBank.nearest` of the discriminator's features, (N, side, side); `origin` must be known."""
+        return self.bank.nearest(embed(features, self.gaussian.mean.shape[0], self.projection))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what `from_tensors` needs."""

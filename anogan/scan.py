@@ -147,6 +147,9 @@ class Result:
         The map of each component, as `anomaly_map`.
     notes
         What a reader should know of the image, one sentence each, such as a poor background.
+    nearest
+        Evidence by example: the training images that hold most of the healthy patches nearest to its own, each by 16
+        hex digits of the SHA-256 of its file, with its share of all places in (0, 1].
     seconds
         Time spent on this scan.
     """
@@ -163,4 +166,5 @@ class Result:
     components: dict[str, float] = field(default_factory=dict)
     component_maps: dict[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    nearest: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0

@@ -13,6 +13,7 @@ from anogan import faces
 from anogan.config import QualityConfig
 from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
+from anogan.provenance import file_hash
 from anogan.scan import Scan
 from anogan.scoring import COMPONENTS
 from anogan.series import Series
@@ -400,3 +401,19 @@ def test_a_face_is_judged_where_it_lies_and_an_image_without_one_is_not(
     assert np.all(judged.anomaly_map[:, 185:] == 0)
     assert (other.status, other.flagged) == ("not scored", None)
     assert other.reason == "failure to acquire: no face was found; it must be upright and seen from the front"
+
+
+def test_the_healthy_images_nearest_to_a_training_image_hold_itself(tiny_detector: Detector, tiny_folder: Path) -> None:
+    origin, order = tiny_detector.reference.bank.origin, tiny_detector.provenance["order"]
+    assert origin is not None
+    assert sorted(order) == tiny_detector.provenance["files"]
+    paths = {file_hash(path): path for path in tiny_folder.rglob("*.png")}
+    own = order[int(origin.mode().values)]  # the image that gave the bank most of its patches
+    nearest = tiny_detector.inspect(anogan.read_scan(paths[own])).nearest
+    assert own in nearest
+    assert list(nearest.values()) == sorted(nearest.values(), reverse=True)
+    assert 0 < sum(nearest.values()) <= 1 + 1e-9
+    assert len(nearest) <= 3
+    assert next(tiny_detector.inspect_many([anogan.read_scan(paths[own])])).nearest == {}, "only where it is asked for"
+    older = {name: value for name, value in tiny_detector.provenance.items() if name != "order"}
+    assert dataclasses.replace(tiny_detector, provenance=older).inspect(anogan.read_scan(paths[own])).nearest == {}

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from anogan.heatmap import overlay
+from anogan.heatmap import layer, overlay
 
 GRAY = np.random.default_rng(0).integers(0, 256, (6, 5)).astype(np.uint8)
 
@@ -68,3 +68,13 @@ def test_what_cannot_be_drawn_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         overlay(GRAY, np.zeros(shape), map_range, opacity)
+
+
+def test_the_layer_laid_over_an_image_is_the_overlay() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+    scores = rng.normal(2, 2, (20, 30)).astype(np.float32)
+    *colors, alpha = np.moveaxis(layer(scores, (0.0, 4.0)).astype(np.float32), 2, 0)
+    laid = image[..., None] + (np.stack(colors, 2) - image[..., None]) * 0.55 * alpha[..., None] / 255
+    assert np.abs(laid - overlay(image, scores, (0.0, 4.0), 0.55)).max() <= 1
+    assert (alpha[scores <= 0] == 0).all()

@@ -116,3 +116,9 @@ def test_the_bank_of_a_detector_holds_patches_of_the_images_it_names(
         own = PatchBank(embedded.permute(0, 2, 3, 1).reshape(-1, embedded.shape[1]))
         patches = reference.bank.bank[reference.bank.origin == image]
         assert own.distance(patches.T[None, :, :, None]).max() < 1e-2 * patches.norm(dim=1).max()
+
+
+def test_the_nearest_patch_names_the_image_it_comes_from() -> None:
+    bank = PatchBank(torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]), torch.tensor([5, 7, 9], dtype=torch.int32))
+    embedded = torch.tensor([[[[1.0, 8.0], [9.0, 0.0]], [[0.0, 1.0], [0.0, 6.0]]]])  # (1, 2, 2, 2)
+    assert bank.nearest(embedded).tolist() == [[[5, 7], [7, 9]]]

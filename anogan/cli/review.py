@@ -126,6 +126,20 @@ def export(
 
 
 @desk.command()
+def sheet(
+    database: Database,
+    case: Number,
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="A new .html file.", show_default=False)],
+    user: User = "",
+) -> None:
+    """Write one case as a page to print: pictures, figures, decisions, signature."""
+    from anogan.review.sheet import write_sheet
+
+    write_sheet(open_as(database, user), case, out)
+    typer.echo(f"case {case} is in {out}")
+
+
+@desk.command()
 def member(
     database: Database,
     name: Annotated[str, typer.Argument(metavar="USER", help="As the sign-in gives it.", show_default=False)],

@@ -112,7 +112,7 @@ def inspect(
                 waiting.append((name, scan))
                 yield scan
 
-        for result in detector.inspect_many(scans()):
+        for result in detector.inspect_many(scans(), examples=True):
             path, scan = waiting.popleft()
             if watch is not None and watch.alarm is not None:
                 result = drift.pause(result)

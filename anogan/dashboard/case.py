@@ -12,6 +12,7 @@ import streamlit as st
 from anogan.dashboard import case_view, run_folder, widgets, worklist
 from anogan.dashboard.widgets import plain
 from anogan.io.results import read_case
+from anogan.io.stack import open_stack
 
 
 def page() -> None:
@@ -40,10 +41,11 @@ def page() -> None:
         return
     try:
         maps = kept_maps(run / "results", case["case"])
+        stack = open_stack(run / "results" / "cases" / case["case"], case_view.map_range(results["detector"]))
     except (ValueError, OSError) as error:
         widgets.problem(error)
         return
-    case_view.show(case, maps, results["detector"])
+    case_view.show(case, maps, results["detector"], run / "results" / "cases", stack)
 
 
 def walk(case: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -> None:
@@ -76,7 +78,7 @@ def header(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     if case.get("top_slices"):
         first, *others = case["top_slices"]
         more = f"; after it come {', '.join(map(str, others))}" if others else ""
-        st.caption(f"A series of {case['slices']} slices. Shown is slice {first}, the most unusual{more}.")
+        st.caption(f"A series of {case['slices']} slices. The most unusual is slice {first}{more}.")
     if case["status"] != "scored":
         st.caption(
             "A file that was not scored is neither flagged nor cleared. "
@@ -90,4 +92,5 @@ def kept_maps(results: Path, case: str) -> dict[str, np.ndarray]:
     if st.session_state.get("maps_key") != key:
         st.session_state["maps"] = read_case(results, case)
         st.session_state["maps_key"] = key
-    return dict(st.session_state["maps"])
+    maps: dict[str, np.ndarray] = st.session_state["maps"]
+    return maps

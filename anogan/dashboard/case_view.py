@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from anogan import heatmap
-from anogan.dashboard import charts, widgets
+from anogan.dashboard import charts, viewer, widgets
 from anogan.dashboard.widgets import number, p_text, plain
+from anogan.io.stack import Stack
 
 COMPONENTS = {
     "discriminator": ("Discriminator", "how little the discriminator takes this place for a real healthy one"),
@@ -22,11 +24,23 @@ COMPONENTS = {
     "noise": ("Noise", "how unlike the rest of the photo the finest detail is, at the photo's own resolution"),
 }
 
+MOST_NAMED = 8
+"""So many top slices of a series have a button."""
+
+EXAMPLE_SIDE = 150
+"""Width of a healthy example in pixels of the page."""
+
 COMPONENT_SIDE = 512
 """About the largest side, in pixels, that a component map is shown with."""
 
 
-def show(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mapping[str, Any]) -> None:
+def show(
+    case: Mapping[str, Any],
+    maps: Mapping[str, np.ndarray],
+    summary: Mapping[str, Any],
+    folders: Path,
+    stack: Stack | None = None,
+) -> None:
     """Show one scored case.
 
     Parameters
@@ -37,9 +51,13 @@ def show(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mappi
         What `read_case` returns: image, anomaly_map, reconstruction, perhaps mask and component_*.
     summary
         The detector's summary; its `map_range` is the one color scale of all cases.
+    folders
+        Where the folders of the cases lie.
+    stack
+        All slices of a series, where they were kept.
     """
-    pictures(case, maps, map_range(summary))
-    evidence(case, maps, summary)
+    pictures(case["case"], maps, map_range(summary), case["score"], stack, case.get("top_slices", ()))
+    evidence(case, maps, summary, folders)
 
 
 def map_range(summary: Mapping[str, Any]) -> tuple[float, float]:
@@ -48,13 +66,17 @@ def map_range(summary: Mapping[str, Any]) -> tuple[float, float]:
     return low, high
 
 
-def evidence(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mapping[str, Any]) -> None:
-    """Show what stands below the pictures: the place among healthy scores, the numbers, the component maps."""
+def evidence(
+    case: Mapping[str, Any], maps: Mapping[str, np.ndarray], summary: Mapping[str, Any], folders: Path
+) -> None:
+    """Show what stands below the pictures: what to know of it, its place among healthy scores, numbers, components."""
+    why(case, summary)
     left, right = st.columns([3, 2], gap="large")
     with left:
         distribution(case, summary)
     with right:
         numbers(case, summary)
+    examples(case, folders)
     components(case, maps, map_range(summary))
 
 
@@ -105,61 +127,105 @@ def of_group(case: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str
 
 
 @st.fragment
-def pictures(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], map_range: tuple[float, float]) -> None:
-    """Show image, heat map and healthy reconstruction side by side, with the opacity slider and the color bar."""
-    opacity_place, bar_place, mask_place = st.columns([3, 3, 2], gap="medium", vertical_alignment="center")
-    opacity = opacity_place.slider(
-        "Heat map opacity", 0, 100, 55, step=5, format="%d %%", key="opacity", persist_state="session"
-    )
-    with bar_place:
-        color_bar(map_range)
-    outlined = "mask" in maps and mask_place.toggle("Outline the mask", key="outline", persist_state="session")
-    image, heat = maps["image"], heatmap.overlay(maps["image"], maps["anomaly_map"], map_range, opacity / 100)
-    if outlined:
-        image, heat = outline(image, maps["mask"]), outline(heat, maps["mask"])
-    shown = {
-        "Image": (image, "The image as it was read"),
-        "Heat map": (heat, f"Heat map over the image, score {number(case['score'])}"),
-    }
-    if "reconstruction" in maps:
-        shown["Healthy counterpart"] = (maps["reconstruction"], "The nearest image the model of health can draw")
-    sharp = "pixels" if max(image.shape[:2]) <= 256 else "smooth"
-    with st.container(key=f"pictures-{sharp}"), st.container(key=f"{sharp}-pictures"):
-        for column, (title, (pixels, alt)) in zip(st.columns(len(shown)), shown.items(), strict=True):
-            with column:
-                st.markdown(f"**{title}**")
-                widgets.picture(pixels, alt)
-    height, width = maps["image"].shape[:2]
+def pictures(
+    name: str,
+    maps: Mapping[str, np.ndarray],
+    map_range: tuple[float, float] | None,
+    score: float | None = None,
+    stack: Stack | None = None,
+    top: Sequence[int] = (),
+) -> None:
+    """Show the image, and its map and healthy counterpart where they may be seen; of a series, any slice.
+
+    Parameters
+    ----------
+    name
+        Names what is looked at.
+    maps
+        What `read_case` returns.
+    map_range
+        The one color scale, or None where no map may be seen.
+    score
+        Of the case.
+    stack, top
+        All slices of a series, and the numbers of its top slices, the most unusual first.
+    """
+    shown, alt = maps, f"Heat map over the image, score {number(score)}"
+    if stack is not None and stack.count > 1:
+        place = slice_number(name, stack.count, top)
+        try:
+            shown, alt = kept_slice(stack, place), f"Heat map over slice {place}"
+        except ValueError as error:
+            widgets.problem(error)
+            return
+    viewer.show(name, shown, map_range, alt)
+    height, width = shown["image"].shape[:2]
+    window = "; level and window count its 256 shades as it was read" if shown["image"].ndim == 2 else ""
+    colors = " The colors mean the same in every case." if map_range is not None else ""
     st.caption(
-        f"{width} × {height} pixels, the image's own resolution. The colors mean the same in every case. "
-        "Point at a picture to open it full screen."
+        f"{width} × {height} pixels, the image's own resolution{window}.{colors} "
+        "Drag to move; plus, minus, or Ctrl with the wheel zoom."
     )
 
 
-def color_bar(map_range: tuple[float, float]) -> None:
-    """Show the heat map's fixed color scale, made by the same function that colors the maps."""
-    low, high = map_range
-    ramp = np.tile(np.linspace(low, high, 512, dtype=np.float32), (20, 1))
-    bar = heatmap.overlay(np.zeros(ramp.shape, dtype=np.uint8), ramp, map_range, 1.0)
-    widgets.picture(bar, f"Color scale from {low:.1f} to {high:.1f} healthy standard deviations")
-    middle = "healthy standard deviations"
-    st.html(f'<div class="scale"><span>≤ {low:.1f}</span><span>{middle}</span><span>≥ {high:.1f}</span></div>')
+def slice_number(name: str, count: int, top: Sequence[int]) -> int:
+    """Ask for a slice, counted from 1: a slider, and a button for each top slice; it starts at the first of them."""
+    key = f"slice-{name}"
+    start = top[0] if top else (count + 1) // 2
+    if top:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("Most unusual slices", width="content")
+            for rank, place in enumerate(top[:MOST_NAMED], start=1):
+                words = f"Slice {place}" if rank > 1 else f"Slice {place}, the most"
+                st.button(words, key=f"{key}-{place}", on_click=_go_to, args=(key, place), type="tertiary")
+    st.session_state.setdefault(key, start)
+    place = int(st.slider("Slice", 1, count, key=key, help="The arrow keys turn from slice to slice."))
+    if place in top:
+        st.caption(f"Slice {place} is number {top.index(place) + 1} of the {len(top)} most unusual.")
+    return place
 
 
-def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Draw the edge of a mask (H, W) into an image uint8 (H, W[, 3]) as a line, white over black."""
-    drawn = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image[..., :3].copy()
-    inside = np.pad(np.asarray(mask) > 0, 2, mode="edge")
+def kept_slice(stack: Stack, place: int) -> Mapping[str, np.ndarray]:
+    """Return a slice, which the session keeps until another is looked at."""
+    key = (stack, place)
+    kept = st.session_state.get("slice")
+    if kept is None or kept[0] != key:
+        kept = st.session_state["slice"] = (key, stack.read(place))
+    found: Mapping[str, np.ndarray] = kept[1]
+    return found
 
-    def grown(area: np.ndarray) -> np.ndarray:
-        middle = area[1:-1, 1:-1]
-        return middle | area[:-2, 1:-1] | area[2:, 1:-1] | area[1:-1, :-2] | area[1:-1, 2:]
 
-    once = grown(inside)
-    twice = grown(once)
-    drawn[twice & ~once[1:-1, 1:-1]] = 0
-    drawn[once[1:-1, 1:-1] & ~inside[2:-2, 2:-2]] = 255
-    return drawn
+def _go_to(key: str, place: int) -> None:
+    st.session_state[key] = place
+
+
+def why(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+    """Say what a reader should know of the image and of how far to trust its score."""
+    said = [case.get("notes") or "", certainty(case, summary)]
+    if case.get("reason") and case.get("flagged") is not None:  # without a decision the judgment says it
+        said.insert(0, f"{case['reason'].rstrip('.')}.")
+    for words in filter(None, said):
+        st.markdown(plain(words[:1].upper() + words[1:]))
+
+
+def certainty(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """Say in words what the spread of the score over restarts of the inversion means for this case; "" without one.
+
+    Examples
+    --------
+    >>> certainty({"score": 4.5, "uncertainty": 0.1}, {"threshold": 4.0})
+    'Searched again from other starts, the score moves by about 0.10; the threshold is 0.50 away, so the judgment \
+does not hang on chance.'
+    """
+    spread, threshold = case.get("uncertainty"), of_group(case, summary).get("threshold")
+    if spread is None:
+        return ""
+    words = f"Searched again from other starts, the score moves by about {number(spread)}"
+    if threshold is None:
+        return f"{words}."
+    away = abs(case["score"] - threshold)
+    sure = "does not hang on chance" if away > 2 * spread else "could change on another try"
+    return f"{words}; the threshold is {number(away)} away, so the judgment {sure}."
 
 
 def distribution(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
@@ -194,6 +260,30 @@ def numbers(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
         "Case": plain(case.get("case") or "—"),
     }
     widgets.facts({name: value for name, value in rows.items() if value != "—"})
+
+
+def examples(case: Mapping[str, Any], folders: Path) -> None:
+    """Show the healthy training images most like this one, as far as this machine has judged them, too."""
+    nearest = case.get("nearest") or {}
+    if not nearest:
+        return
+    st.subheader("Nearest healthy images", anchor=False)
+    here = {name: share for name, share in nearest.items() if (folders / name / "thumbnail.png").is_file()}
+    if here:
+        with st.container(horizontal=True):
+            for rank, (name, share) in enumerate(here.items(), start=1):
+                with st.container(width=EXAMPLE_SIDE):
+                    widgets.picture(folders / name / "thumbnail.png", f"Healthy training image {rank} like this one")
+                    st.caption(f"{share:.0%} of the places")
+        st.caption(
+            "Healthy images of the training whose patches are nearest to this one's. What none of them has is what the "
+            "detector has never seen."
+        )
+    else:
+        st.caption(
+            "The healthy training images most like this one are not among the cases on this machine, so they cannot be "
+            f"shown beside it: {', '.join(nearest)}. Score them with this run, and they appear here."
+        )
 
 
 def components(case: Mapping[str, Any], maps: Mapping[str, np.ndarray], map_range: tuple[float, float]) -> None:

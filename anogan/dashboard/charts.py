@@ -1,4 +1,7 @@
-"""Plotly figures. Colors are Okabe and Ito's, safe for color-blind readers; lines also differ by dash."""
+"""Plotly figures. Colors are Okabe and Ito's, safe for color-blind readers; lines also differ by dash.
+
+Lines stand out from light and from dark ground alike; the words of axes and marks get their color from style.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-HEALTHY, ABNORMAL, THRESHOLD, CASE, INK = "#0072b2", "#d55e00", "#17252f", "#b3008f", "#43525c"
+HEALTHY, ABNORMAL, THRESHOLD, CASE, INK = "#0072b2", "#d55e00", "#74838e", "#c93fae", "#43525c"
 CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a6d00", "#17252f")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 
@@ -81,6 +84,26 @@ def _upright(figure: go.Figure, x: float, words: str, color: str, dash: str, hei
         showarrow=False,
         font={"color": color, "size": 13},
     )
+
+
+def scores_over_time(times: Sequence[datetime.datetime], scores: Sequence[float], threshold: float | None) -> go.Figure:
+    """Draw the scores of one subject in time, the last of them marked; the threshold lies across."""
+    figure = go.Figure()
+    sizes, colors = [8] * (len(scores) - 1) + [13], [HEALTHY] * (len(scores) - 1) + [CASE]
+    figure.add_scatter(
+        x=list(times),
+        y=list(scores),
+        mode="lines+markers",
+        line={"color": HEALTHY, "width": 1.5},
+        marker={"size": sizes, "color": colors},
+        hovertemplate="%{x|%Y-%m-%d}: score %{y:.2f}<extra></extra>",
+    )
+    if threshold is not None:
+        figure.add_hline(y=threshold, line_color=THRESHOLD, line_dash="dash", annotation_text="threshold")
+    figure.update_layout(height=190, margin={"l": 0, "r": 8, "t": 12, "b": 0}, showlegend=False, yaxis_title="score")
+    ends = [times[0], times[-1]]
+    figure.update_xaxes(tickvals=ends, ticktext=[f"{when:%Y-%m-%d}" for when in ends])
+    return _inked(figure)
 
 
 def roc_curve(

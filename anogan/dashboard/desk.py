@@ -9,8 +9,9 @@ import os
 import streamlit as st
 
 from anogan.dashboard import sign_in, widgets
-from anogan.review import LOCAL, Case, Desk, Query, open_desk
+from anogan.review import LOCAL, Case, Desk, Page, Query, open_desk
 from anogan.review.export import document, table
+from anogan.review.sheet import sheet
 
 WAITING = ("open", "second reading", "arbitration")
 """States in which a case waits for a reader."""
@@ -106,14 +107,14 @@ def moment(when: datetime.datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
-def export_buttons(desk: Desk, query: Query, name: str, only: int | None = None) -> None:
-    """Offer the cases of a query, or one of them, as files; they are read, and the log written, at the click."""
+def export_buttons(desk: Desk, query: Query, name: str) -> None:
+    """Offer the cases of a query as files; they are read, and the log written, at the click."""
     if not desk.reader.may("export"):
         return
     for kind, mime in (("csv", "text/csv"), ("json", "application/json")):
         st.download_button(
             f"Export {kind.upper()}",
-            functools.partial(exported, desk, query, kind, only),
+            functools.partial(exported, desk, query, kind),
             f"{name}.{kind}",
             mime,
             key=f"export-{kind}",
@@ -122,7 +123,40 @@ def export_buttons(desk: Desk, query: Query, name: str, only: int | None = None)
         )
 
 
-def exported(desk: Desk, query: Query, kind: str, only: int | None = None) -> str:
-    """Return the cases of a query, or one of them, with their decisions as CSV or JSON."""
-    records = [record for record in desk.records(query) if only is None or record[0].id == only]
+def sheet_button(desk: Desk, id: int) -> None:
+    """Offer a case as a page to print; it is made, and the log written, at the click."""
+    if desk.reader.may("export"):
+        st.download_button(
+            "Printable sheet",
+            functools.partial(sheet, desk, id),
+            f"case-{id}.html",
+            "text/html",
+            key="sheet",
+            on_click="ignore",
+            icon=":material/print:",
+        )
+
+
+def exported(desk: Desk, query: Query, kind: str) -> str:
+    """Return the cases of a query with their decisions as CSV or JSON."""
+    records = list(desk.records(query))
     return table(records) if kind == "csv" else document(records)
+
+
+def listed(query: Query, page: Page) -> None:
+    """Remember which cases the queue shows, for the way to the next and the previous one."""
+    st.session_state["desk_listed"] = {"query": query, "cases": [case.id for case in page.cases], "after": page.after}
+
+
+def neighbors(desk: Desk, id: int) -> tuple[int | None, int | None]:
+    """Return the cases before and after one in the list of the queue; None where there is none."""
+    known = st.session_state.get("desk_listed")
+    if known is None or id not in known["cases"]:
+        return None, None
+    place = known["cases"].index(id)
+    if place == len(known["cases"]) - 1 and known["after"] is not None:
+        page = desk.page(known["query"], known["after"], 20)
+        known["cases"] += [case.id for case in page.cases if case.id not in known["cases"]]
+        known["after"] = page.after
+    following = known["cases"][place + 1 : place + 2]
+    return (known["cases"][place - 1] if place else None), (following[0] if following else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -29,6 +30,7 @@ def page() -> None:
             st.markdown(" · ".join(f"**{counts[state]}** {state}" for state in STATES if state in counts))
         places = _places(query)
         found = desk.page(query, places[-1], PAGE_LENGTH)
+        review.listed(query, found)
     except ValueError as error:
         widgets.problem(error)
         return
@@ -42,18 +44,53 @@ def page() -> None:
 
 def filters(judged: bool) -> tuple[Query, Query]:
     """Show the filters; return the query, and the same in every state."""
-    places = st.columns([4, 2, 2, 2], vertical_alignment="bottom")
+    places = st.columns([2, 2, 2, 2, 3, 2], vertical_alignment="bottom")
     state = places[0].selectbox("State", ("All", *STATES), 1, key="desk_state", persist_state="session")
     kind = places[1].selectbox("Kind", ("All", *KINDS), key="desk_kind", persist_state="session")
-    order, flagged = "age", "All"
+    flagged = "All"
     if judged:
         flagged = places[2].selectbox("Judgment", tuple(FLAGS), key="desk_flagged", persist_state="session")
         order = places[3].selectbox("Order", ("p-value", "age", "priority"), key="desk_order", persist_state="session")
     else:
         order = places[3].selectbox("Order", ("age", "priority"), key="desk_order_blind", persist_state="session")
+    search = places[4].text_input(
+        "Search",
+        key="desk_search",
+        persist_state="session",
+        max_chars=200,
+        placeholder="case number, pseudonym or key",
+        help="A case's number, or how its key or its subject's pseudonym begins.",
+    )
+    reader = places[5].text_input(
+        "Read by",
+        key="desk_read_by",
+        persist_state="session",
+        max_chars=100,
+        placeholder="anybody",
+        help="Who reads it now, or has decided on it.",
+    )
+    if not judged:
         st.caption("This desk is read blind first: decide once, then see what the detector says.")
-    chosen: dict[str, Any] = {"kind": None if kind == "All" else kind, "flagged": FLAGS[flagged], "order": order}
+    chosen: dict[str, Any] = {
+        "kind": None if kind == "All" else kind,
+        "flagged": FLAGS[flagged],
+        "order": order,
+        "reader": (reader or "").strip() or None,
+        **_sought((search or "").strip()),
+    }
     return Query(state=None if state == "All" else state, **chosen), Query(**chosen)  # type: ignore[arg-type]
+
+
+def _sought(words: str) -> dict[str, Any]:
+    """Read the search field: `7` or `#7` is a case's number, anything else the beginning of a key or a pseudonym.
+
+    >>> _sought("#7"), _sought("ab12")
+    ({'number': 7}, {'search': 'ab12'})
+    """
+    digits = words.removeprefix("#")
+    if digits.isascii() and digits.isdecimal() and len(digits) < 10:
+        return {"number": int(digits)}
+    return {"search": words}
 
 
 def actions(desk: Desk, query: Query) -> None:
@@ -74,7 +111,7 @@ def nothing(query: Query, counts: Mapping[str, int]) -> None:
     """Say why the list is empty."""
     if any(counts.get(state) for state in review.WAITING) or (counts and query.state not in review.WAITING):
         st.info("No case matches.", icon=":material/filter_alt:")
-    elif query.kind or query.flagged is not None:
+    elif replace(query, state=None, order="age") != Query(order="age"):
         st.info("No case under these filters waits.", icon=":material/filter_alt:")
     else:
         widgets.empty(

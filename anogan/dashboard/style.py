@@ -5,24 +5,40 @@ ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
 """The page's icon, drawn here: a named one would be fetched from the internet."""
 
 SHEET = """<style>
+.stApp { /* light-dark goes by the color scheme that Streamlit gives the app with its theme */
+  --ink: light-dark(#17252f, #d9e2e8);
+  --quiet: light-dark(#43525c, #b4c1c9);
+  --line: light-dark(#d5dfe5, #34434d);
+  --ground: light-dark(#fff, #10171c);
+  --raised: light-dark(#f2f6f8, #1a242b);
+  --accent: light-dark(#0b6580, #4aa8c6);
+  --right: light-dark(#0b4f66, #9ad3e6);
+  --right-ground: light-dark(#e6f1f5, #12303b);
+  --wrong: light-dark(#8f3a05, #f3b07d);
+  --wrong-ground: light-dark(#fdeee2, #3a2212);
+}
+.js-plotly-plot :is(.xtick, .ytick, .xtitle, .ytitle, .legendtext, .annotation-text, .textpoint) {
+  fill: var(--quiet) !important;
+}
+.js-plotly-plot :is(.xtick, .ytick, .textpoint) text { fill: var(--quiet) !important; }
 .stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 3rem; max-width: 1500px; }
 .st-key-frame {
-  border-bottom: 1px solid #d5dfe5;
+  border-bottom: 1px solid var(--line);
   padding-bottom: .45rem;
   margin-bottom: .2rem;
-  color: #43525c;
+  color: var(--quiet);
   font-size: .9rem;
 }
-.st-key-account { margin: -.8rem 0 -.9rem; color: #43525c; }
-[data-testid="stCaptionContainer"] { color: #43525c !important; opacity: 1 !important; }
+.st-key-account { margin: -.8rem 0 -.9rem; color: var(--quiet); }
+[data-testid="stCaptionContainer"] { color: var(--quiet) !important; opacity: 1 !important; }
 .stMainBlockContainer h1 { padding: .3rem 0 .7rem; }
 .st-key-list-header { padding: 0 .8rem; margin-bottom: -.4rem; }
 [class*="st-key-row-"] { position: relative; padding: .3rem .8rem; transition: background .12s; }
 [class*="st-key-row-"] [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 [class*="st-key-row-"] p { margin: 0; line-height: 1.35; }
 [class*="st-key-row-"]:hover, [class*="st-key-row-"]:focus-within {
-  background: #f2f6f8;
-  border-color: #0b6580;
+  background: var(--raised);
+  border-color: var(--accent);
 }
 [class*="st-key-row-"] .stButton button::after {
   content: "";
@@ -41,16 +57,7 @@ SHEET = """<style>
   background: #0d1418;
 }
 [class*="st-key-pixels-"] img { image-rendering: pixelated; }
-[class*="st-key-pictures"] img { background: #0d1418; border-radius: 4px; }
-.quiet { color: #43525c; font-size: .88rem; }
-.scale {
-  display: flex;
-  gap: .6rem;
-  justify-content: space-between;
-  color: #43525c;
-  font-size: .82rem;
-  margin-top: -.6rem;
-}
+.quiet { color: var(--quiet); font-size: .88rem; }
 .figures {
   display: grid;
   grid-template-columns: repeat(auto-fill, minmax(9.4rem, 1fr));
@@ -60,15 +67,15 @@ SHEET = """<style>
 .figure {
   display: flex;
   flex-direction: column;
-  border: 1px solid #d5dfe5;
+  border: 1px solid var(--line);
   border-radius: .4rem;
   padding: .6rem .8rem;
-  color: #43525c;
+  color: var(--quiet);
   font-size: .85rem;
 }
 .figure b {
   margin-top: auto;
-  color: #17252f;
+  color: var(--ink);
   font-size: 1.6rem;
   font-weight: 600;
   font-variant-numeric: tabular-nums;
@@ -79,11 +86,11 @@ SHEET = """<style>
   table-layout: fixed;
   font-variant-numeric: tabular-nums;
 }
-.confusion th { font-weight: 500; color: #43525c; padding: .4rem .6rem; text-align: left; font-size: .9rem; }
+.confusion th { font-weight: 500; color: var(--quiet); padding: .4rem .6rem; text-align: left; font-size: .9rem; }
 .confusion caption { text-align: left; padding-left: .6rem; }
-.confusion td { border: 2px solid #fff; padding: .6rem .8rem; }
+.confusion td { border: 2px solid var(--ground); padding: .6rem .8rem; }
 .confusion tr > :first-child { width: 22%; }
 .confusion td b { display: block; font-size: 1.5rem; font-weight: 600; line-height: 1.2; }
-.confusion .right { background: #e6f1f5; color: #0b4f66; }
-.confusion .wrong { background: #fdeee2; color: #8f3a05; }
+.confusion .right { background: var(--right-ground); color: var(--right); }
+.confusion .wrong { background: var(--wrong-ground); color: var(--wrong); }
 </style>"""

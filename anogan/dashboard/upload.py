@@ -62,7 +62,7 @@ def page() -> None:
         widgets.verdict_badge(judged["case"])
     st.markdown(plain(case_view.judgment(judged["case"], judged["summary"])))
     if judged["case"]["status"] == "scored":
-        case_view.show(judged["case"], judged["maps"], judged["summary"])
+        case_view.show(judged["case"], judged["maps"], judged["summary"], run / "results" / "cases")
 
 
 def judge(run: Path, name: str, content: bytes) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def as_case(name: str, content: bytes, scan: Scan, result: Result) -> tuple[dict
         "height": height,
         "width": width,
     }
-    copied = ("status", "reason", "score", "p_value", "flagged", "uncertainty", "components", "seconds")
+    copied = ("status", "reason", "score", "p_value", "flagged", "uncertainty", "components", "nearest", "seconds")
     case |= {field: getattr(result, field) for field in copied}
     maps = {"image": bytes_of(scan.pixels)}
     if result.anomaly_map is not None:

@@ -21,6 +21,7 @@ from anogan.config import Config
 from anogan.dataset import ScanSet
 from anogan.detector import files
 from anogan.detector.components import raw_maps
+from anogan.detector.examples import nearest_images
 from anogan.detector.healthy_series import HealthySeries
 from anogan.detector.native import NativeScale
 from anogan.io.pseudonym import key_name
@@ -233,11 +234,11 @@ class Detector:
 
     def inspect(self, scan: Scan) -> Result:
         """Score one scan. What cannot be judged is "not scored", with the reason."""
-        return next(self.inspect_many([scan]))
+        return next(self.inspect_many([scan], examples=True))
 
-    def inspect_many(self, scans: Iterable[Scan], batch: int = 32) -> Iterator[Result]:
-        """Score scans in their order, `batch` at a time."""
-        iterator = iter(scans)
+    def inspect_many(self, scans: Iterable[Scan], batch: int = 32, examples: bool = False) -> Iterator[Result]:
+        """Score scans in their order, `batch` at a time; `examples` also finds what is `nearest`, which takes time."""
+        iterator, order = iter(scans), self.provenance.get("order", []) if examples else []
         while chunk := list(itertools.islice(iterator, batch)):
             started = time.monotonic()
             prepared: list[tuple[np.ndarray, tuple[str, ...]] | str] = []  # image and notes, or why there is none
@@ -248,7 +249,9 @@ class Detector:
                 except ValueError as error:
                     prepared.append(str(error))
             good = [one[0] for one in prepared if not isinstance(one, str)]
-            maps = self.maps(torch.from_numpy(np.stack(good))) if good else None
+            images = torch.from_numpy(np.stack(good)) if good else None
+            maps = None if images is None else self.maps(images)
+            nearest = [] if images is None else nearest_images(images, self.networks, self.reference, order)
             seconds = (time.monotonic() - started) / len(chunk)
             index = 0
             for scan, one in zip(chunk, prepared, strict=True):
@@ -256,7 +259,8 @@ class Detector:
                     yield Result(scan.source, "not scored", reason=one, seconds=seconds)
                 else:
                     assert maps is not None
-                    yield dataclasses.replace(self._result(scan, maps, index, seconds), notes=one[1])
+                    result = self._result(scan, maps, index, seconds)
+                    yield dataclasses.replace(result, notes=one[1], nearest=nearest[index])
                     index += 1
 
     def inspect_series(self, series: Series) -> SeriesResult:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from anogan import heatmap
+from anogan.io.raster import data_uri
 from anogan.io.results import read_case
 
 MOST = 6
@@ -79,10 +77,3 @@ def color_bar() -> str:
     """Return the colors of the heat maps, from low to high over a middle gray, as a data URI."""
     ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (12, 1))
     return data_uri(heatmap.overlay(np.full(ramp.shape, 96, np.uint8), ramp, (0.0, 1.0)))
-
-
-def data_uri(pixels: np.ndarray) -> str:
-    """Return (H, W, 3) uint8 as a PNG inside a URI."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

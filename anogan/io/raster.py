@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import warnings
@@ -101,6 +102,13 @@ def write_png(path: str | os.PathLike[str], array: np.ndarray) -> None:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(array)).save(buffer, format="PNG")
     write_bytes(path, buffer.getvalue())
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """Return (H, W) or (H, W, 3 or 4) uint8 as a PNG inside a URI, for a page that asks no server for its pictures."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", compress_level=1)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _pixels_of(image: Image.Image, tags: dict[int, Any], name: str) -> tuple[np.ndarray, dict[str, str]]:

@@ -2,7 +2,7 @@
 
     results.json, results.csv
     cases/<case>/heatmap.png, thumbnail.png, maps.npz
-    cases/<case>/slice-0031.png                         of a series: each of its top slices
+    cases/<case>/slice-0031.png, slices.npz             of a series: its top slices, and all to scroll through
 
 A case is named by the SHA-256 of its file's bytes or of its series UID, so that no name of a person or folder gets into
 a path.
@@ -20,7 +20,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +31,7 @@ from anogan.calibration import discoveries
 from anogan.io.atomic import write_bytes
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.raster import write_png
+from anogan.io.stack import write_stack
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 
@@ -143,7 +144,8 @@ class ResultsWriter:
             subject=subject or scan.subject,
             uncertainty=_number(result.uncertainty),
             **({"group": scan.group} if scan.group else {}),
-            **({"notes": " ".join(f"{note}." for note in result.notes)} if result.notes else {}),
+            **({"notes": _sentences(result.notes)} if result.notes else {}),
+            **({"nearest": dict(result.nearest)} if result.nearest else {}),
         )
         return case
 
@@ -159,6 +161,7 @@ class ResultsWriter:
             for index in reversed(result.top):  # the top slice last: its heat map stays
                 heat = self._draw(case, series.scans[index], result.slices[index])
                 write_png(self.folder / "cases" / case / f"slice-{index + 1:04d}.png", heat)
+            write_stack(self.folder / "cases" / case, series, result, self._scale)
         self._list(
             **_judgment(case, series.scans[place], result, label),
             file=series.source,
@@ -166,6 +169,7 @@ class ResultsWriter:
             uncertainty=None,
             slices=len(series.scans),
             top_slices=[index + 1 for index in result.top],
+            **({"notes": _sentences(series.notes)} if series.notes else {}),
         )
         return case
 
@@ -208,12 +212,16 @@ class ResultsWriter:
 
     def _draw(self, case: str, scan: Scan, result: Result, mask: np.ndarray | None = None) -> np.ndarray:
         """Write pictures and maps of one image; return its heat map."""
-        low, high = self.detector["map_range"]
         place = self.folder / "cases" / case
-        heat = write_heat_map(place, scan, result, (float(low), float(high)))
+        heat = write_heat_map(place, scan, result, self._scale)
         write_thumbnail(place, scan)
         write_maps(place, scan, result, mask)
         return heat
+
+    @property
+    def _scale(self) -> tuple[float, float]:
+        low, high = self.detector["map_range"]
+        return float(low), float(high)
 
     def _list(self, **case: Any) -> None:
         self._cases.pop(_key(case), None)  # an earlier one would keep its place in the order
@@ -243,8 +251,8 @@ def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         format, created, detector (the summary) and cases, each with case, file, subject, label, status, reason, score,
-        p_value, flagged, uncertainty, height, width, components, seconds, and perhaps group, slices (how many; then it
-        is a series), top_slices and discovery.
+        p_value, flagged, uncertainty, height, width, components, seconds, and perhaps group, notes, nearest (see
+        `Result`; a file's hash names its case, too), slices (how many; then it is a series), top_slices and discovery.
 
     Raises
     ------
@@ -337,6 +345,10 @@ def _judgment(case: str, scan: Scan, result: Result | SeriesResult, label: int |
         "components": {name: _number(score) for name, score in result.components.items()},
         "seconds": _number(result.seconds),
     }
+
+
+def _sentences(notes: Iterable[str]) -> str:
+    return " ".join(f"{note.rstrip('.')}." for note in notes)
 
 
 def _label(label: int | str | None) -> str | None:

@@ -14,7 +14,7 @@ from anogan.review.roles import LOCAL, ROLES, Role
 from anogan.review.tables import CaseRow, MemberRow, PolicyRow
 from anogan.review.transaction import Transaction
 
-_PICTURES = ("heatmap.png", "thumbnail.png", "maps.npz", "slice-*.png", "results.json")  # the last of a screening
+_PICTURES = ("heatmap.png", "thumbnail.png", "maps.npz", "slice-*.png", "slices.npz", "results.json")
 
 
 def add(tx: Transaction, cases: Sequence[NewCase]) -> list[int]:

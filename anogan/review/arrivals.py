@@ -10,7 +10,7 @@ from typing import Any
 
 from anogan.io.results import read_results
 from anogan.review.audit import canonical
-from anogan.review.cases import NewCase
+from anogan.review.cases import Case, NewCase
 
 
 def cases_of(folder: str | os.PathLike[str]) -> list[NewCase]:
@@ -59,3 +59,26 @@ def judge_of(summary: Mapping[str, Any]) -> tuple[str, str]:
     name = f"{summary.get('name', '')} {summary.get('hash', '')}".strip()
     calibrated = summary.get("threshold") is not None
     return name, hashlib.sha256(canonical(dict(summary)).encode()).hexdigest()[:12] if calibrated else ""
+
+
+def judged(case: Case) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Return a case's entry in results.json and its detector's summary, unless the results were made anew since.
+
+    None, too, where the folder is not on this machine or withheld. The entry has no label: who decides is not told the
+    answer that a data set holds.
+    """
+    if not case.folder:
+        return None
+    own, results = Path(case.folder), Path(case.folder).parent.parent
+    try:
+        if (own / "results.json").is_file():  # a screening's pictures have a list of their own
+            alone = read_results(own)
+            return alone["cases"][0], alone["detector"]
+        found = read_results(results)
+        keys = [new.key for new in cases_of(results)]
+    except ValueError:
+        return None
+    entries = dict(zip(keys, found["cases"], strict=True))
+    if case.key not in entries:
+        return None
+    return entries[case.key] | {"label": None}, found["detector"]

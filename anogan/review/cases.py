@@ -184,8 +184,8 @@ class Query:
 
     Attributes
     ----------
-    state, kind, detector, status, flagged
-        Exactly these.
+    number, state, kind, detector, status, flagged
+        Exactly these; `number` is that of a case.
     p_min, p_max
         Range of p-values, both ends included.
     reader
@@ -211,6 +211,7 @@ class Query:
     until: datetime.datetime | None = None
     search: str = ""
     order: Order = "p-value"
+    number: int | None = None
 
     def __post_init__(self) -> None:
         expect("order", self.order, ORDERS)

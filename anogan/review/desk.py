@@ -23,6 +23,8 @@ from anogan.review.transaction import Transaction, begin
 if TYPE_CHECKING:
     import numpy as np
 
+    from anogan.io.stack import Stack
+
 _BATCH = 500
 
 
@@ -168,6 +170,24 @@ class Desk:
             raise ValueError(f"case {id}: has no pictures")
         return read_case(folder.parent.parent, folder.name)["image"]
 
+    def slices(self, id: int) -> Stack | None:
+        """Return the slices of a series, without maps: also while the case is blind; None where none were kept.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged.
+        """
+        from anogan.io.stack import open_stack
+
+        with self._change() as tx:
+            tx.reader.need("see")
+            folder = tx.case(id).folder
+            stack = open_stack(folder, None) if folder else None
+            if stack is not None:
+                tx.log("saw", id, picture=True)
+        return stack
+
     # reading
 
     def take(self, query: Query | None = None) -> Case | None:
@@ -237,7 +257,7 @@ class Desk:
             tx.reader.need("export")
             query = query or Query(order=_order(tx))
             tx.need_sight(query)
-            tx.log("exported", cases=sum(listing.counts(tx, query).values()))
+            tx.log("exported", query.number, cases=sum(listing.counts(tx, query).values()))
         after: str | None = None
         while True:
             with self._transaction() as tx:

@@ -71,6 +71,8 @@ def conditions(query: Query, now: float) -> list[ColumnElement[bool]]:
     for name in ("state", "kind", "detector", "status", "flagged"):
         if (value := getattr(query, name)) is not None:
             found.append(getattr(CaseRow, name) == value)
+    if query.number is not None:
+        found.append(CaseRow.id == query.number)
     if query.p_min is not None or query.p_max is not None:
         found.append(CaseRow.by_p >= max(query.p_min or 0.0, 0.0))  # below 0 is what has no p-value
     if query.p_max is not None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from shown import viewer
 from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import case_view, widgets
+from anogan.dashboard.viewer import outline, prepared
 from anogan.dashboard.worklist import matching
-from anogan.io.results import ResultsWriter
+from anogan.heatmap import layer
+from anogan.io.results import ResultsWriter, read_case
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 
@@ -37,38 +44,40 @@ def clean(text: str) -> str:
     return text.replace("\\", "")
 
 
+def picture(uri: str) -> np.ndarray:
+    """Return the pixels of a picture as the browser gets it."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))))
+
+
 def test_the_case_shows_its_pictures_its_scale_and_its_components(run: Path, cases_of: Cases) -> None:
     case = next(case for case in cases_of(run) if case["flagged"])
     app = open_case(case["case"])
     titles = [element.value for element in app.markdown]
-    for title in ("Image", "Heat map", "Healthy counterpart", "Discriminator", "Nearest healthy", "Spectrum"):
+    for title in ("Discriminator", "Nearest healthy", "Spectrum"):
         assert f"**{title}**" in titles
+    shown, maps = viewer(app), read_case(run / "results", case["case"])
+    assert (picture(shown["image"]) == maps["image"]).all(), "at its own resolution, every pixel"
+    assert (picture(shown["healthy"]) == maps["reconstruction"]).all()
+    assert (picture(shown["heat"]) == layer(maps["anomaly_map"], (0.0, 6.0))).all()
+    assert shown["scale_alt"] == "Color scale from 0.0 to 6.0 healthy standard deviations"
+    assert shown["heat_alt"] == f"Heat map over the image, score {case['score']:.2f}"
     alts = [image.proto.imgs[0].alt for image in app.image]
-    assert alts[0] == "Color scale from 0.0 to 6.0 healthy standard deviations"
-    assert len(alts) == 1 + 3 + 6
+    assert len(alts) == 6
     assert all(alts)
 
 
 def test_the_color_scale_is_the_same_for_every_case(run: Path, cases_of: Cases) -> None:
-    first, second = (case["case"] for case in cases_of(run)[:2])
-    one, two = open_case(first), open_case(second)
-    assert one.image[0].proto.imgs[0].url == two.image[0].proto.imgs[0].url
-    assert one.image[1].proto.imgs[0].url != two.image[1].proto.imgs[0].url
+    one, two = (viewer(open_case(case["case"])) for case in cases_of(run)[:2])
+    assert one["scale"] == two["scale"]
+    assert one["heat"] != two["heat"]
+    assert one["stamp"] != two["stamp"]
 
 
-def test_the_opacity_slider_changes_the_heat_map_and_nothing_else(run: Path, cases_of: Cases) -> None:
-    app = open_case(cases_of(run)[-2]["case"])
-    before = [image.proto.imgs[0].url for image in app.image]
-    app.slider(key="opacity").set_value(0).run()
-    after = [image.proto.imgs[0].url for image in app.image]
-    assert [index for index, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [2]
-
-
-def test_the_outline_of_a_known_mask_is_drawn_on_request(run: Path, cases_of: Cases) -> None:
-    app = open_case(cases_of(run)[-2]["case"])
-    before = app.image[1].proto.imgs[0].url
-    app.toggle(key="outline").set_value(True).run()
-    assert app.image[1].proto.imgs[0].url != before
+def test_the_outline_of_a_known_mask_is_there_to_be_drawn(run: Path, cases_of: Cases) -> None:
+    case = cases_of(run)[-2]["case"]
+    drawn = picture(viewer(open_case(case))["outline"])
+    assert (drawn == outline(read_case(run / "results", case)["mask"])).all()
+    assert drawn.any()
 
 
 def test_a_case_that_was_not_scored_says_why_and_shows_no_map(run: Path, cases_of: Cases) -> None:
@@ -140,13 +149,32 @@ def test_the_judgment_without_calibration_claims_nothing() -> None:
 
 
 def test_the_outline_surrounds_the_mask_and_keeps_its_inside() -> None:
-    image, mask = np.full((9, 9), 100, np.uint8), np.zeros((9, 9), bool)
+    mask = np.zeros((9, 9), bool)
     mask[4, 4] = True
-    drawn = case_view.outline(image, mask)
-    assert drawn.shape == (9, 9, 3)
-    assert drawn[4, 4].tolist() == [100] * 3
-    assert [drawn[4, column, 0] for column in range(9)] == [100, 100, 0, 255, 100, 255, 0, 100, 100]
-    assert [drawn[row, 4, 0] for row in range(9)] == [100, 100, 0, 255, 100, 255, 0, 100, 100]
+    drawn = outline(mask)
+    assert drawn.shape == (9, 9, 4)
+    clear, black, white = [0, 0, 0, 0], [0, 0, 0, 255], [255] * 4
+    expected = [clear, clear, black, white, clear, white, black, clear, clear]
+    assert drawn[4].tolist() == expected
+    assert drawn[:, 4].tolist() == expected
+
+
+def test_a_large_image_keeps_every_pixel_and_its_map_is_as_fine_as_needed() -> None:
+    maps = {"image": np.zeros((1100, 2200), np.uint8), "anomaly_map": np.full((1100, 2200), 2.0, np.float32)}
+    shown = prepared(maps, (0.0, 6.0))
+    assert picture(shown["image"]).shape == (1100, 2200)
+    heat = picture(shown["heat"])
+    assert heat.shape == (512, 1024, 4)
+    assert (heat == layer(np.full((1, 1), 2.0), (0.0, 6.0))[0, 0]).all()
+
+
+def test_windows_are_for_gray_images_alone() -> None:
+    gray = prepared({"image": np.arange(256, dtype=np.uint8).reshape(16, 16)}, None)
+    assert [name for name, *_ in gray["presets"]] == ["Full range", "Automatic", "Dark parts", "Bright parts"]
+    assert not {"heat", "healthy", "outline", "scale"} & set(gray)
+    assert prepared({"image": np.zeros((4, 4), np.uint8)}, None)["presets"][1][2] >= 1, "no window is empty"
+    color = prepared({"image": np.zeros((4, 4, 3), np.uint8)}, None)
+    assert (color["gray"], color["presets"]) == (False, [])
 
 
 def test_a_case_is_judged_by_its_own_group() -> None:
@@ -170,16 +198,56 @@ def test_a_score_near_the_threshold_is_for_a_person() -> None:
     assert len(matching([{**case, "file": "a.png"}], "Not decided")) == 1
 
 
-def test_a_series_shows_its_top_slice_and_names_the_others(run: Path, cases_of: Cases) -> None:
+def test_a_series_is_scrolled_and_its_top_slices_are_named(run: Path, cases_of: Cases) -> None:
     cases_of(run)
     scans = tuple(Scan(np.full((40, 30), place / 10, np.float32), f"{place}.dcm") for place in range(5))
     slices = tuple(Result(scan.source, "scored", score=1.0, anomaly_map=np.ones((40, 30))) for scan in scans)
     summary = {"map_range": [0, 6], "threshold": 2.0, "calibration_scores": [1.0] * 19, "unit": "series"}
     result = SeriesResult("study/T1", "scored", "", 3.0, 0.05, True, slices, (3, 1, 2))
     with ResultsWriter(run / "results", summary) as writer:
-        case = writer.add_series(Series(scans, "study/T1"), result)
+        case = writer.add_series(Series(scans, "study/T1", notes=("the steps are uneven",)), result)
     app = open_case(case)
     assert [title.value for title in app.title] == ["T1"]
     captions = [clean(caption.value) for caption in app.caption]
-    assert "A series of 5 slices. Shown is slice 4, the most unusual; after it come 2, 3." in captions
+    assert "A series of 5 slices. The most unusual is slice 4; after it come 2, 3." in captions
     assert any("None of the 19 healthy calibration series scored as high" in clean(text.value) for text in app.markdown)
+    assert any("The steps are uneven." in clean(text.value) for text in app.markdown)
+
+    key = f"slice-{case}"
+    assert app.slider(key=key).value == 4
+    assert set(picture(viewer(app)["image"]).ravel()) == {76}  # 0.3 * 255, rounded to even
+    app.slider(key=key).set_value(1).run()
+    assert set(picture(viewer(app)["image"]).ravel()) == {0}
+    assert viewer(app)["heat_alt"] == "Heat map over slice 1"
+    app.button(key=f"{key}-3").click().run()
+    assert app.slider(key=key).value == 3
+    assert set(picture(viewer(app)["image"]).ravel()) == {51}
+    assert any(caption.value == "Slice 3 is number 3 of the 3 most unusual." for caption in app.caption)
+    assert viewer(app)["key"] == case, "zoom and window stay as they are from slice to slice"
+    assert not app.exception
+
+
+@pytest.mark.parametrize(
+    ("uncertainty", "words"),
+    [(0.4, "could change on another try"), (0.05, "does not hang on chance"), (None, "")],
+)
+def test_the_spread_of_the_restarts_is_said_in_words(uncertainty: float | None, words: str) -> None:
+    case = {"status": "scored", "score": 4.5, "uncertainty": uncertainty}
+    said = case_view.certainty(case, {"threshold": 4.0})
+    assert (words in said) and bool(said) == bool(words)
+
+
+def test_the_nearest_healthy_images_are_shown_where_they_are_here(run: Path, cases_of: Cases) -> None:
+    case, other = (one["case"] for one in cases_of(run)[:2])
+    path = run / "results" / "results.json"
+    for nearest in ({other: 0.5, "f" * 16: 0.25}, {"f" * 16: 0.25}):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["cases"][0]["nearest"] = nearest
+        path.write_text(json.dumps(document), encoding="utf-8")
+        app = open_case(case)
+        assert "Nearest healthy images" in [title.value for title in app.subheader]
+        alts = [image.proto.imgs[0].alt for image in app.image]
+        captions = clean(" ".join(caption.value for caption in app.caption))
+        assert ("Healthy training image 1 like this one" in alts) == (other in nearest)
+        assert ("50% of the places" in captions) == (other in nearest)
+        assert ("are not among the cases on this machine" in captions) == (other not in nearest)

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shown import viewer
 from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import desk as review
 from anogan.dashboard import desk_queue
-from anogan.io.results import read_case, read_results, write_one
-from anogan.review import Desk, NewCase, Policy, Query, cases_of, open_desk
+from anogan.io.results import ResultsWriter, read_case, read_results, write_one
+from anogan.review import REASONS, Desk, NewCase, Policy, Query, cases_of, open_desk
 from anogan.scan import Result, Scan
+from anogan.series import Series, SeriesResult
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -92,8 +94,8 @@ def take(reader: str = "local") -> AppTest:
 
 def choose(app: AppTest, verdict: str, reason: str) -> AppTest:
     """Choose a verdict and a reason, and record nothing."""
-    step(next(one for one in app.segmented_control if one.label == "Verdict").set_value(verdict))
-    return step(next(one for one in app.selectbox if one.label == "Reason").set_value(reason))
+    step(app.button(key=f"verdict-{verdict}").click())
+    return step(app.button(key=f"reason-{REASONS[verdict].index(reason) + 1}").click())  # type: ignore[index]
 
 
 def decide(app: AppTest, verdict: str = "dismiss", reason: str = "artifact") -> AppTest:
@@ -106,11 +108,16 @@ def words(app: AppTest) -> str:
 
 
 def alts(app: AppTest) -> list[str]:
-    return [picture.alt for image in app.image for picture in image.proto.imgs]
+    return [value for name, value in viewer(app).items() if name.endswith("_alt") and viewer(app).get(name[:-4])]
 
 
 def titles(app: AppTest) -> list[str]:
     return [one.value.splitlines()[0].strip("* ").replace("\\", "") for one in app.markdown if "  \n" in one.value]
+
+
+def kinds(app: AppTest) -> dict[str, str]:
+    """Return which of the buttons for verdicts and reasons stand out."""
+    return {one.key: one.proto.type for one in app.button if one.key.startswith(("verdict-", "reason-"))}
 
 
 def keys(app: AppTest) -> set[str]:
@@ -162,6 +169,27 @@ def test_the_queue_is_ordered_filtered_and_counted_by_state(desk: Desk) -> None:
     assert app.info[0].value == "No case under these filters waits."
 
 
+def test_a_case_is_found_by_its_number_its_pseudonym_or_who_read_it(desk: Desk) -> None:
+    desk.add_many([new(1, "ab12"), new(2, "ab34"), new(3, "cd56")])
+    held = desk.lease(3)
+    desk.decide(3, held.version, "dismiss", "artifact")
+    app = start()
+    for words, found in (
+        ("ab", ["image 1", "image 2"]),
+        (" #2 ", ["image 2"]),
+        ("1", ["image 1"]),
+        ("key-2", ["image 2"]),
+    ):
+        step(app.text_input(key="desk_search").set_value(words))
+        assert titles(app) == found
+    step(app.text_input(key="desk_search").set_value("zz"))
+    assert app.info[0].value == "No case under these filters waits."
+    step(app.text_input(key="desk_search").set_value(""))
+    step(app.selectbox(key="desk_state").set_value("All"))
+    step(app.text_input(key="desk_read_by").set_value("local"))
+    assert titles(app) == ["image 3"]
+
+
 def test_pages_follow_each_other_without_a_gap_while_cases_go(desk: Desk) -> None:
     length = desk_queue.PAGE_LENGTH
     desk.add_many([new(number, p_value=number / 100) for number in range(length + 3)])
@@ -201,15 +229,55 @@ def test_a_decided_case_leaves_the_queue_and_can_be_signed(filled: Desk) -> None
 
 def test_nothing_is_chosen_beforehand(filled: Desk) -> None:
     app = take()
-    verdict = next(one for one in app.segmented_control if one.label == "Verdict")
-    assert verdict.value is None
+    assert kinds(app) == {"verdict-confirm": "secondary", "verdict-dismiss": "secondary", "verdict-unsure": "secondary"}
     assert "record" not in keys(app)
-    step(verdict.set_value("dismiss"))
-    assert next(one for one in app.selectbox if one.label == "Reason").value is None
+    step(app.button(key="verdict-dismiss").click())
+    assert kinds(app)["verdict-dismiss"] == "primary"
+    assert {kind for key, kind in kinds(app).items() if key.startswith("reason")} == {"secondary"}
     assert app.button(key="record").disabled
+    step(app.button(key="reason-2").click())
+    assert not app.button(key="record").disabled
+    step(app.button(key="verdict-confirm").click())
+    assert app.button(key="record").disabled, "a reason belongs to its verdict"
     decide(app, "dismiss", "other")
     assert "text: is empty; say in words what the other reason is" in app.error[0].value.replace("\\", "")
     assert filled.counts(Query(state="decided")) == {}
+    assert kinds(app)["reason-5"] == "primary", "a refused decision stays as it was chosen"
+
+
+def test_every_step_of_a_reading_has_its_key(filled: Desk) -> None:
+    app = take()
+    step(app.button(key="verdict-dismiss").click())
+    shortcuts = {button.key: button.proto.shortcut for button in app.button}
+    assert shortcuts["back"] == "b"
+    assert [shortcuts[f"verdict-{name}"] for name in ("confirm", "dismiss", "unsure")] == ["a", "d", "u"]
+    assert [shortcuts[f"reason-{place}"] for place in range(1, 6)] == ["1", "2", "3", "4", "5"]
+    assert shortcuts["record"] == "ctrl+enter"
+    decide(app)
+    assert {button.key: button.proto.shortcut for button in app.button} == {
+        **{"back": "b", "previous": "p", "next": "n", "sign": "s", "reopen": "o", "take": "t"}
+    }
+
+
+def test_next_and_previous_walk_through_the_list_and_give_cases_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = 2
+    monkeypatch.setattr(desk_queue, "PAGE_LENGTH", length)
+    desk.add_many([new(number, p_value=number / 100) for number in range(length + 2)])
+    app = step(start().button(key="open-0").click())
+    assert app.button(key="previous").disabled
+    first = int(app.query_params["case"])
+    step(app.button(key="next").click())
+    second = int(app.query_params["case"])
+    assert app.title[0].value == "image 1"
+    assert (desk.case(first).reader, desk.case(second).reader) == ("", "local")
+    step(app.button(key="previous").click())
+    assert int(app.query_params["case"]) == first
+    for _ in range(length + 1):  # past the end of the page that was listed
+        step(app.button(key="next").click())
+    assert app.title[0].value == f"image {length + 1}"
+    assert app.button(key="next").disabled
 
 
 def test_on_a_blind_desk_score_and_map_come_after_the_first_decision(filled: Desk, run: Path) -> None:
@@ -231,7 +299,7 @@ def test_on_a_blind_desk_score_and_map_come_after_the_first_decision(filled: Des
     assert any(alt.startswith("Heat map over the image") for alt in alts(app))
     assert f"The score {case['score']:.2f}" in words(app)
     assert "before the score was shown" in words(app)
-    assert next(one for one in app.segmented_control if one.label == "Verdict").value is None
+    assert set(kinds(app).values()) == {"secondary"}
     assert filled.case(id).state == "open"
 
     decide(app, "confirm", "abnormal finding")
@@ -247,7 +315,44 @@ def test_the_answer_that_a_data_set_holds_is_not_shown_to_who_decides(filled: De
     shown = {str(value) for table in app.table for value in table.value.to_numpy().ravel()}
     assert "p-value" in shown
     assert not labels & shown
-    assert not app.toggle, "no mask can be outlined"
+    assert "outline" not in viewer(app), "no mask can be outlined"
+
+
+def test_a_blind_series_is_scrolled_without_its_maps(desk: Desk, run: Path) -> None:
+    scans = tuple(Scan(np.full((40, 30), place / 10, np.float32), f"{place}.dcm") for place in range(5))
+    slices = tuple(Result(scan.source, "scored", score=1.0, anomaly_map=np.ones((40, 30))) for scan in scans)
+    summary = {"map_range": [0, 6], "threshold": 2.0, "calibration_scores": [1.0] * 19, "unit": "series"}
+    with ResultsWriter(run / "volumes", summary) as writer:
+        writer.add_series(
+            Series(scans, "study/T1"), SeriesResult("study/T1", "scored", "", 3.0, 0.05, True, slices, (0, 1))
+        )
+    desk.add_many(cases_of(run / "volumes"))
+    desk.set_policy(Policy(blind_first=True))
+    app = take()
+    assert alts(app) == ["The image as it was read"]
+    (slider,) = app.slider
+    assert slider.value == 3, "the middle, and not where the detector points to"
+    assert not [key for key in keys(app) if key.startswith("slice-")]
+    saw = len([row for row in desk.log(size=100) if row.action == "saw"])
+    step(slider.set_value(5))
+    assert len([row for row in desk.log(size=100) if row.action == "saw"]) == saw
+    decide(app)
+    (slider,) = app.slider
+    assert slider.value == 1
+    assert "heat" in viewer(app)
+
+
+def test_the_scores_of_a_subject_become_a_chart_once_there_are_two(desk: Desk) -> None:
+    desk.add_many([new(1, "subject-7", 0.1), new(2, "subject-7", 0.3), new(3, "subject-8")])
+    app = start()
+    step(app.text_input(key="desk_search").set_value("#2"))
+    step(app.button(key="open-0").click())
+    assert len(app.get("plotly_chart")) == 1
+    desk.set_policy(Policy(blind_first=True))
+    app = start()
+    step(app.text_input(key="desk_search").set_value("#2"))
+    step(app.button(key="open-0").click())
+    assert not app.get("plotly_chart"), "the scores wait for the blind decision"
 
 
 def test_earlier_cases_of_the_subject_are_listed_and_their_p_values_wait_for_the_blind_decision(desk: Desk) -> None:
@@ -270,7 +375,7 @@ def test_who_comes_second_is_told_who_reads_the_case(filled: Desk) -> None:
     assert "read by ana" in words(other)
     step(other.button(key="open-0").click())
     assert "is being read by ana until" in other.warning[0].value.replace("\\", "")
-    assert not other.segmented_control
+    assert not kinds(other)
     step(app.button(key="back").click())
     assert "read by ana" not in words(app), "the way back gives the case back"
 
@@ -287,7 +392,7 @@ def test_a_decision_that_comes_too_late_is_a_sentence_and_the_case_is_shown_as_i
     step(app.button(key="record").click())
     assert app.error[0].value.replace("\\", "").startswith(f"case {id}: has changed since it was opened (version 2")
     assert "Decided: dismiss" in words(app)
-    assert not app.segmented_control
+    assert not kinds(app)
     assert "sign" not in keys(app), "who has not read it does not sign it"
     assert [decision.reader for decision in admin.decisions(id)] == ["ben"]
 
@@ -299,7 +404,7 @@ def test_roles_decide_what_is_offered_and_a_stranger_is_refused(filled: Desk) ->
     app = start("uwe")
     assert "take" not in keys(app)
     step(app.button(key="open-0").click())
-    assert not app.segmented_control
+    assert not kinds(app)
     assert filled.sign_in("uwe").case(int(app.query_params["case"])).reader == ""
 
 
@@ -326,7 +431,7 @@ def test_clicks_on_a_case_do_not_fill_the_log(filled: Desk) -> None:
     app = take()
     before = len(filled.log(size=1000))
     choose(app, "dismiss", "artifact")
-    step(app.slider(key="opacity").set_value(20))
+    step(app.button(key="verdict-unsure").click())
     assert len(filled.log(size=1000)) == before
 
 
@@ -345,7 +450,7 @@ def test_the_export_holds_what_the_page_shows(desk: Desk) -> None:
     held = desk.lease(1)
     desk.decide(1, held.version, "dismiss", "other", "a hair")
     query = Query(search="key-1", order="age")
-    (row,) = csv.DictReader(io.StringIO(review.exported(desk, query, "csv", only=1)))
+    (row,) = csv.DictReader(io.StringIO(review.exported(desk, Query(number=1), "csv")))
     assert (row["key"], row["verdict"], row["decision_text"]) == ("key-1", "dismiss", "a hair")
     assert [case["key"] for case in json.loads(review.exported(desk, query, "json"))["cases"]] == ["key-1", "key-10"]
     app = start()

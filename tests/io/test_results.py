@@ -297,7 +297,7 @@ def test_a_series_is_one_case_with_the_pictures_of_its_top_slices(tmp_path: Path
     assert (listed["slices"], listed["top_slices"]) == (4, [3, 2])
     place = tmp_path / "cases" / case
     assert sorted(path.name for path in place.iterdir()) == [
-        "heatmap.png", "maps.npz", "slice-0002.png", "slice-0003.png", "thumbnail.png",
+        "heatmap.png", "maps.npz", "slice-0002.png", "slice-0003.png", "slices.npz", "thumbnail.png",
     ]  # fmt: skip
     assert (place / "heatmap.png").read_bytes() == (place / "slice-0003.png").read_bytes()
     top = result.slices[2].anomaly_map
@@ -313,7 +313,7 @@ def test_series_of_one_folder_are_cases_of_their_own_and_one_sent_again_is_the_s
                 case = writer.add_series(*volume(uid, top=(len(uids) - 1,)))
     cases = read_results(tmp_path)["cases"]
     assert [one["top_slices"] for one in cases] == [[2], [1]]
-    assert [path.name for path in (tmp_path / "cases" / case).glob("slice-*")] == ["slice-0001.png"]
+    assert [path.name for path in (tmp_path / "cases" / case).glob("slice-*.png")] == ["slice-0001.png"]
 
 
 def test_a_series_that_was_not_scored_has_no_folder(tmp_path: Path) -> None:

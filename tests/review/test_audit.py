@@ -254,7 +254,7 @@ def test_the_application_role_can_add_and_nothing_else(postgres: Postgres) -> No
 def test_a_person_is_erased_and_the_log_holds(worked: Desk, database: str, tmp_path: Path) -> None:
     here = tmp_path / "cases" / "one"
     here.mkdir(parents=True)
-    for name in ("heatmap.png", "maps.npz", "slice-0003.png", "thumbnail.png", "results.json"):
+    for name in ("heatmap.png", "maps.npz", "slice-0003.png", "slices.npz", "thumbnail.png", "results.json"):
         (here / name).touch()
     shared = tmp_path / "cases" / "two"
     shared.mkdir()

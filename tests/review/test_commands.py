@@ -38,6 +38,8 @@ def test_without_a_browser(anogan, path: Path, tmp_path: Path) -> None:
     assert (shown["state"], shown["decisions"][0]["reason"]) == ("signed", "manipulation")
     assert anogan("desk", "list", path, "--state", "signed").out.endswith("1 cases: 1 signed\n")
     assert anogan("desk", "export", path, tmp_path / "out.csv", "--flagged").out.startswith("1 cases are in ")
+    assert anogan("desk", "sheet", path, 1, tmp_path / "case.html").out.startswith("case 1 is in ")
+    assert "<h1>" in (tmp_path / "case.html").read_text(encoding="utf-8")
     assert anogan("desk", "erase", path, "subject-1").out == "erased: 1 case\n"
     assert anogan("audit", "verify", path).code == 0
 

@@ -56,6 +56,8 @@ def test_filters(filled: Desk, clock: Any) -> None:
     assert ids(filled, status="not scored") == [2]
     assert ids(filled, p_min=0.02, p_max=0.5) == [3, 6, 1, 4, 7]
     assert ids(filled, kind="series") == []
+    assert ids(filled, number=4) == [4]
+    assert ids(filled, number=4, flagged=True) == []
     assert ids(filled, detector="brain 0123456789abcdef", state="open", order="age") == [1, 2, 3, 4, 5, 6, 7]
     start = datetime.datetime.fromtimestamp(clock.now - 7 * 60, datetime.UTC)
     minute = datetime.timedelta(minutes=1)
