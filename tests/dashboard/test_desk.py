@@ -478,5 +478,5 @@ def test_a_screening_is_shown_with_its_map(desk: Desk, run: Path, tmp_path: Path
     )
     app = take()
     assert "made anew since" not in words(app)
-    assert app.slider(key="opacity")
+    assert "heat" in viewer(app)
     assert desk.case(1).state == "open"

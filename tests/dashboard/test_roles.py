@@ -46,8 +46,8 @@ def case(reader: str) -> AppTest:
 
 def offers(app: AppTest) -> set[str]:
     """Return what can be done: decide, and the keys of the buttons."""
-    decide = {"decide"} if any(one.label == "Verdict" for one in app.segmented_control) else set()
-    return decide | {button.key for button in app.button} & {"take", "sign", "reopen"}
+    keys = {button.key for button in app.button}
+    return ({"decide"} if "verdict-confirm" in keys else set()) | keys & {"take", "sign", "reopen"}
 
 
 def words(app: AppTest) -> str:

@@ -103,12 +103,12 @@ def test_inspect_puts_cases_on_the_desk(anogan, tiny_run: Path, tiny_folder: Pat
 def test_the_dashboard_is_told_of_the_desk_wherever_its_server_starts(
     anogan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served: list[tuple[Path, int, str]] = []
+    served: list[tuple[object, ...]] = []
     monkeypatch.setattr(use, "serve", lambda *given: served.append(given))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "profile.toml").write_text("")
     anogan("dashboard", "run", "--desk", "desk.db")
-    assert served == [(Path("run"), 8501, str(tmp_path / "desk.db"))]
+    assert served == [(Path("run"), 8501, str(tmp_path / "desk.db"), "127.0.0.1", None, "")]
     assert "nowhere/desk.db: there is no such folder" in anogan("dashboard", "run", "--desk", "nowhere/desk.db").err
     assert len(served) == 1

@@ -16,6 +16,7 @@ METHODS: dict[str, tuple[Callable[[Desk, int], Any], set[str]]] = {
     "counts": (lambda desk, id: desk.counts(), {"reader", "second reader", "admin", "auditor"}),
     "case": (lambda desk, id: desk.case(id), {"reader", "second reader", "admin", "auditor"}),
     "image": (lambda desk, id: desk.image(id), {"reader", "second reader", "admin", "auditor"}),
+    "slices": (lambda desk, id: desk.slices(id), {"reader", "second reader", "admin", "auditor"}),
     "history": (lambda desk, id: desk.history("subject-1"), {"reader", "second reader", "admin", "auditor"}),
     "decisions": (lambda desk, id: desk.decisions(id), {"reader", "second reader", "admin", "auditor"}),
     "records": (lambda desk, id: list(desk.records()), {"reader", "second reader", "admin", "auditor"}),
@@ -31,7 +32,11 @@ METHODS: dict[str, tuple[Callable[[Desk, int], Any], set[str]]] = {
     "promote": (lambda desk, id: desk.promote("brain 2", "t2", "brain 1"), {"admin"}),
     "erase": (lambda desk, id: desk.erase("subject-1"), {"admin"}),
     "withdraw": (lambda desk, id: desk.withdraw("screening 1"), {"admin"}),
+    "statistics": (lambda desk, id: desk.statistics(), {"reader", "second reader", "admin", "auditor"}),
+    "arrivals": (lambda desk, id: desk.arrivals(), {"reader", "second reader", "admin", "auditor"}),
     "log": (lambda desk, id: desk.log(), {"auditor"}),
+    "log_head": (lambda desk, id: desk.log_head(), {"auditor"}),
+    "export_log": (lambda desk, id: list(desk.export_log()), {"auditor"}),
     "verify": (lambda desk, id: desk.verify(), {"auditor"}),
 }
 
