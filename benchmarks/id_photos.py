@@ -108,9 +108,14 @@ def readings(values: np.ndarray, calibrating: np.ndarray) -> dict[str, np.ndarra
 
 
 def product(seed: int) -> Detector:
-    """Train the product, or read what is trained; it holds a noise reference of each site, too."""
-    config = anogan.load_config(PROFILE, [f"training.seed={seed}"])
-    return Detector.train(images(seed).train, config, run=RUNS / f"{PROFILE}-{seed}", resume=True)
+    """Train the product and calibrate each site, or read what stands in its run folder."""
+    run = RUNS / f"{PROFILE}-{seed}"
+    if not (run / "detector.json").is_file():
+        splits = images(seed)
+        config = anogan.load_config(PROFILE, [f"training.seed={seed}"])
+        detector = Detector.train(splits.train, config, run=run, resume=True)
+        detector.calibrate(splits.calibration, BPCER, group="site").save(run)
+    return Detector.load(run)
 
 
 def measure_product(seed: int) -> dict[str, list[float | None]]:
