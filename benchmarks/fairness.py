@@ -64,7 +64,8 @@ def measured(seeds: Sequence[int]) -> str:
     return (
         "# Who is turned away\n\n"
         f"Genuine test photos of seeds {list(seeds)}, each by the detector of its seed, each site at its own\n"
-        "threshold for 5 %; made by `python benchmarks/fairness.py`. Intervals are over people.\n\n" + table(fairness(photos))
+        "threshold for 5 %; made by `python benchmarks/fairness.py`. Intervals are over people.\n\n"
+        f"{table(fairness(photos))}"
     )
 
 
