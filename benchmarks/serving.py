@@ -4,7 +4,7 @@
     python benchmarks/serving.py RUN --seconds 20 --photos FOLDER
 
 Two servers of one run, one with batches and one without, take turns of a few seconds, so that whatever else the machine
-does meets both; their figures are reported side by side, and as a ratio. Then the first server is killed twice while
+does meets both; their figures are reported side by side, and as a ratio (`results/serving.md`). Then the first server is killed twice while
 the clients go on. At the end every screening that was answered with 201 is asked for again, with its heat map, and what
 was not passed is looked for on the review desk.
 """
@@ -30,11 +30,14 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from anogan.checkpoint import write_text
+from anogan.config import load_config
 from anogan.console import free_port
 from anogan.review import Query, open_desk
 from anogan.serving.keys import Keys
 from anogan.serving.tables import open_tables
 
+RESULTS = Path(__file__).parent / "results" / "serving.md"
 TURN = 5.0  # seconds
 
 
@@ -210,7 +213,10 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=600, help="pixels of a side of the made-up photos")
     options = parser.parse_args()
     photos = read_photos(options.photos, options.side)
-    print(f"{len(photos)} photos, {options.clients} clients, {os.cpu_count()} cores", flush=True)
+    lines = [
+        f"{len(photos)} photos, {options.clients} clients, profile `{load_config(options.run / 'profile.toml').name}`, "
+        f"{os.cpu_count()} cores"
+    ]
     faults = 0
     with tempfile.TemporaryDirectory() as name:
         servers = [Server(options.run, Path(name) / f"batch-{batch}", batch) for batch in (16, 1)]
@@ -221,19 +227,22 @@ def main() -> None:
             for words, server, load in zip(("shared batches", "one by one"), servers, loads, strict=True):
                 lost = server.lost(load)
                 faults += len(lost) + sum(count for status, count in load.statuses.items() if status >= 500)
-                print(f"{words}: {load}, {len(lost)} lost", flush=True)
+                lines.append(f"{words}: {load}, {len(lost)} lost")
             shared, single = loads
-            print(
+            lines.append(
                 f"shared batches against one by one: {shared.throughput / single.throughput:.2f} x the throughput, "
                 f"{shared.percentile(99) / single.percentile(99):.2f} x the p99"
             )
             load = killed(servers[0], photos, options.clients, options.seconds)
             lost = servers[0].lost(load)
             faults += len(lost)
-            print(f"killed twice: {load}, {load.unanswered} asked again, {len(lost)} lost")
+            lines.append(f"killed twice: {load}, {load.unanswered} asked again, {len(lost)} lost")
         finally:
             for server in servers:
                 server.stop()
+    text = "# Load on the API\n\nMade by `python benchmarks/serving.py RUN`.\n\n" + "".join(f"- {x}\n" for x in lines)
+    write_text(RESULTS, text)
+    print(text)
     if faults:
         raise SystemExit(f"{faults} screenings lost or answered with 5xx")
 
