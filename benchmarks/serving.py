@@ -4,9 +4,9 @@
     python benchmarks/serving.py RUN --seconds 20 --photos FOLDER
 
 Two servers of one run, one with batches and one without, take turns of a few seconds, so that whatever else the machine
-does meets both; their figures are reported side by side, and as a ratio (`results/serving.md`). Then the first server is killed twice while
+does meets both; their figures are reported side by side, and as a ratio. Then the first server is killed twice while
 the clients go on. At the end every screening that was answered with 201 is asked for again, with its heat map, and what
-was not passed is looked for on the review desk.
+was not passed is looked for on the review desk. Writes results/serving.md.
 """
 
 from __future__ import annotations
