@@ -4,8 +4,9 @@ Without labels nobody can say which is right where they differ. What can be said
 flags more, where they disagree most (so that a person looks there), and which of them finds more of the same anomalies
 planted into these very images, of kinds that neither was taught.
 
-Scores and flags are those of inspection. Anomalies are planted on the networks' grid; where a profile judges noise, too,
-that of the photo does not change by them, and being quiet it decides nothing: what is found, the networks find.
+Scores and flags are those of inspection. Anomalies are planted on the networks' grid. Where a profile judges noise,
+too, that of the photo does not change by them, and flags none of the photos that they are planted into: what is found,
+the networks find.
 """
 
 from __future__ import annotations

@@ -229,7 +229,8 @@ def _scores(detector: Detector, images: Tensor) -> np.ndarray:
 def _read(scans: ScanSet, detector: Detector, most: int | None = None) -> tuple[Tensor, np.ndarray, list[float]]:
     """Return readable images, at most so many, the scores of their noise, and sides in mm where the spacing is known.
 
-    Images are (N, C, S, S), scores (N,), -inf where the profile does not judge noise. Images are stretched to a square, so the side is that of the square of the same area.
+    Images are (N, C, S, S), scores (N,), -inf where the profile does not judge noise. Images are stretched to a square,
+    so the side is that of the square of the same area.
     """
     order = np.random.default_rng(detector.config.training.seed).permutation(len(scans))
     config = detector.config.input
