@@ -23,7 +23,7 @@ from anogan.feedback import versions
 from anogan.feedback.cases import Dismissed, dismissed
 from anogan.feedback.proposal import Proposal, admit, propose
 from anogan.io import read_scan, write_png
-from anogan.io.results import ResultsWriter
+from anogan.io.results import ResultsWriter, case_id
 from anogan.local_fakes import local_fakes
 from anogan.metrics import Estimate
 from anogan.review import Desk, NotAllowed, Query, cases_of, open_desk
@@ -256,6 +256,12 @@ def test_reviewed_images_are_in_no_figure(proposal: Proposal, variants: list[Dis
     with pytest.raises(ValueError, match="1 of its scans were used in training; calibrate on others"):
         new.calibrate(ScanSet("new", (*splits.calibration, image)))
     assert evaluate(new, splits.test)
+
+
+def test_what_entered_is_evidence_by_example(proposal: Proposal, variants: list[Dismissed]) -> None:
+    case, _ = max(proposal.admitted, key=lambda one: one[1])
+    inside = next(one for one in variants if one.case == case)
+    assert case_id(inside.path) in proposal.detector.inspect(read_scan(inside.path)).nearest
 
 
 def test_a_person_can_be_erased_from_it(proposal: Proposal, variants: list[Dismissed]) -> None:
