@@ -154,20 +154,28 @@ class Desk:
     def image(self, id: int) -> np.ndarray:
         """Return what was looked at, uint8 (H, W[, 3]), without a map: also while the case is blind.
 
+        Of a series it is the most unusual slice, but the middle one while the case is blind: which slice that is would
+        tell where the detector looks.
+
         Raises
         ------
         ValueError
             The case has no pictures, or they are not on this machine.
         """
         from anogan.io.results import read_case
+        from anogan.io.stack import open_stack
 
         with self._change() as tx:
             tx.reader.need("see")
             row = tx.case(id)
-            folder = Path(row.folder)
+            folder, withheld = Path(row.folder), row.kind == "series" and bool(tx.blinded([row]))
             tx.log("saw", id, picture=True)
         if not row.folder:
             raise ValueError(f"case {id}: has no pictures")
+        if withheld:
+            if (stack := open_stack(folder, None)) is None:
+                raise ValueError(f"case {id}: its slices were not kept, so there is no picture before the decision")
+            return stack.read((stack.count + 1) // 2)["image"]
         return read_case(folder.parent.parent, folder.name)["image"]
 
     def slices(self, id: int) -> Stack | None:

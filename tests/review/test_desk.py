@@ -235,6 +235,21 @@ def test_the_image_alone(desk: Desk, tmp_path: Path) -> None:
         desk.image(without)
 
 
+def test_the_image_of_a_blind_series_does_not_tell_its_top_slice(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "cases" / ("0" * 16)
+    folder.mkdir(parents=True)
+    slices = {f"image-{number:04d}": np.full((3, 4), number, np.uint8) for number in range(1, 6)}
+    np.savez_compressed(folder / "slices.npz", **slices)
+    np.savez_compressed(folder / "maps.npz", image=slices["image-0004"], anomaly_map=np.ones((3, 4), np.float16))
+    id = desk.add(dataclasses.replace(new(1, folder=str(folder)), kind="series"))
+    assert desk.image(id)[0, 0] == 4
+    desk.set_policy(Policy(blind_first=True))
+    assert desk.image(id)[0, 0] == 3
+    (folder / "slices.npz").unlink()
+    with pytest.raises(ValueError, match=f"case {id}: its slices were not kept, so there is no picture before"):
+        desk.image(id)
+
+
 def test_a_signed_case_is_found_by_its_key_and_that_is_an_export(team: dict[str, Desk]) -> None:
     ana = team["ana"]
     number = ana.add(new(1))
