@@ -276,7 +276,9 @@ class Desk:
                 return
 
     def signed(self, key: str) -> tuple[Case, Decision] | None:
-        """Return a signed case by its key, with the decision of who signed it; it is logged as an export.
+        """Return a signed case by its key, with a decision that gave its verdict; it is logged as an export.
+
+        That of who signed it, unless he or she had said something else before the arbitration; then the last.
 
         None: there is no such case, or nobody has signed it.
         """
@@ -286,9 +288,10 @@ class Desk:
             if row is None:
                 return None
             made = listing.decisions(tx, [row.id])[row.id]
-            own = [decision for decision in made if decision.reader == row.signed_by and not decision.blind]
+            agreeing = [decision for decision in made if decision.verdict == row.verdict and not decision.blind]
+            own = [decision for decision in agreeing if decision.reader == row.signed_by]
             tx.log("exported", row.id, signed_by=row.signed_by, detector=row.detector, threshold=row.threshold)
-            return tx.shown([row])[0], (own or made)[-1]
+            return tx.shown([row])[0], (own or agreeing)[-1]
 
     # administration
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +267,17 @@ def test_a_signed_case_is_found_by_its_key_and_that_is_an_export(team: dict[str,
     last = team["uwe"].log(size=1000)[-1]
     assert (last.action, last.actor, last.case, last.details["signed_by"]) == ("exported", "ida", number, "ana")
     assert team["uwe"].verify().faults == ()
+
+
+def test_the_reason_of_a_signed_case_is_that_of_its_verdict(team: dict[str, Desk]) -> None:
+    """Who had said otherwise before the arbitration may sign; a confirmed case is no "normal variant"."""
+    team["ida"].set_policy(Policy(readings=2))
+    ana, ben, eva = team["ana"], team["ben"], team["eva"]
+    number = ana.add(new(1))
+    decide(ana, number, "confirm")
+    decide(ben, number, "dismiss")
+    case = decide(eva, number, "confirm")
+    ben.sign(number, case.version)
+    found = ana.signed("key-1")
+    assert found is not None
+    assert (found[0].signed_by, found[1].reader, found[1].reason) == ("ben", "eva", "abnormal finding")
