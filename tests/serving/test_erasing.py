@@ -18,7 +18,7 @@ from anogan.serving.app import Settings
 from anogan.serving.erasing import Elsewhere, subject_of
 from anogan.serving.tables import ScreeningRow
 
-from .conftest import MeanDetector, photo, texture
+from .conftest import MeanDetector, MemoryDesk, photo, texture
 
 DAY = 86_400.0
 
@@ -130,6 +130,22 @@ def test_while_the_desk_is_down_nothing_is_erased(serve: Callable[..., SimpleNam
     assert response.status_code == 503
     assert response.json()["detail"] == "screenings cannot be erased at the moment; ask again later"
     assert api.client.get(body["heat_map"]).status_code == 200
+
+
+def test_what_is_erased_while_it_is_delivered_does_not_come_back(serve: Callable[..., SimpleNamespace]) -> None:
+    class SlowDesk(MemoryDesk):
+        def add(self, case: NewCase) -> int:
+            if not self.down:
+                api.screener._eraser.erase(case.key.removeprefix("screening "))  # the command line is faster
+            return super().add(case)
+
+    api = serve(MeanDetector(calibration=None), desk=SlowDesk())
+    api.desk.down = True
+    number = api.send().json()["id"]
+    api.desk.down = False
+    api.screener.deliver()
+    assert api.screener.find(number) is None
+    assert api.desk.cases == {}
 
 
 def test_another_servers_screening_is_not_half_erased(api: SimpleNamespace) -> None:
