@@ -33,8 +33,9 @@ class Watch:
     def __init__(self, run: Path, feed: bool = False) -> None:
         if feed:
             drift.Monitor.open(run)
-        self._run, self._feed, self._alarm = run, feed, bool(drift.warning(run))
-        self._seen = self._stamp()
+        self._run, self._feed = run, feed
+        self._seen = self._stamp()  # first: what changes while it is read is read again
+        self._alarm = bool(drift.warning(run))
         self._waiting: list[drift.Case] = []
         self._since = time.monotonic()
         self._lock = threading.Lock()

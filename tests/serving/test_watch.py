@@ -42,6 +42,16 @@ def test_what_is_counted_is_what_inspect_would_count(run: Path) -> None:
     assert kept.total == expected.total
 
 
+def test_an_alarm_that_comes_while_the_monitor_is_read_is_heeded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warning(folder: Path) -> str:
+        said = "alarm" if (folder / "drift.json").exists() else ""
+        (folder / "drift.json").write_text("{}")
+        return said
+
+    monkeypatch.setattr("anogan.drift.warning", warning)
+    assert Watch(run).alarm()
+
+
 def test_many_are_counted_without_waiting_for_the_end(run: Path) -> None:
     watch = Watch(run, feed=True)
     for case in cases(*np.random.default_rng(0).uniform(0, 1, MOST - 1)):
