@@ -63,6 +63,8 @@ def erase(run: Path, subject: str, folders: Iterable[Path] = ()) -> Erasure:
         attempt(place, lambda place=place: erase_results(place, subject))  # type: ignore[misc]
     attempt(run, lambda: _erase_counted(run, subject))
     works = versions.current(run) if (run / "detector.json").is_file() else None
+    if works is not None:
+        versions.detach(run)  # killed on the way, what works still does
     for version in versions.listed(run):
         attempt(version.folder, lambda folder=version.folder: _erase_trained(folder, subject, run))  # type: ignore[misc]
     # What works is one of these, or a detector of its own.
@@ -150,7 +152,12 @@ def forget(detector: Detector, subject: str) -> tuple[Detector, dict[str, Any] |
         "patches_left": len(left.bank),
     }
     nameless = {part: ["" if person == known else person for person in people[part]] for part in ("train", "holdout")}
-    noted = {"people": people | nameless, "erasures": [*detector.provenance.get("erasures", []), note]}
+    noted: dict[str, Any] = {
+        "people": people | nameless,
+        "erasures": [*detector.provenance.get("erasures", []), note],
+    }
+    if feedback := detector.provenance.get("feedback"):
+        noted["feedback"] = [each | {"people": [one for one in each["people"] if one != known]} for each in feedback]
     reference = dataclasses.replace(detector.reference, bank=left)
     return dataclasses.replace(detector, reference=reference, provenance=detector.provenance | noted), note
 
