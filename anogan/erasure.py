@@ -61,7 +61,7 @@ def erase(run: Path, subject: str, folders: Iterable[Path] = ()) -> Erasure:
     places = {path.parent for folder in (run, *folders) for name in _LISTS for path in folder.rglob(f"{name}.json")}
     for place in sorted(places):
         attempt(place, lambda place=place: erase_results(place, subject))  # type: ignore[misc]
-    attempt(run, lambda: _erase_counted(run, subject))
+    attempt(run, lambda: erase_counted(run, subject))
     works = versions.current(run) if (run / "detector.json").is_file() else None
     if works is not None:
         versions.detach(run)  # killed on the way, what works still does
@@ -162,11 +162,18 @@ def forget(detector: Detector, subject: str) -> tuple[Detector, dict[str, Any] |
     return dataclasses.replace(detector, reference=reference, provenance=detector.provenance | noted), note
 
 
-def _erase_counted(run: Path, subject: str) -> list[str]:
+def erase_counted(run: Path, person: str) -> list[str]:
+    """Have the drift monitor forget a person, by the name or reference that it was told; say what went.
+
+    Raises
+    ------
+    ValueError
+        The monitor is damaged or cannot be written.
+    """
     if not (run / "drift.json").is_file():
         return []
     monitor = Monitor.open(run)
-    if not monitor.forget(subject):
+    if not monitor.forget(person):
         return []
     monitor.save(run)
     return ["whom the drift monitor has counted; the score stays, as nobody's"]

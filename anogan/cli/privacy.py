@@ -98,7 +98,7 @@ def erase(
 
     # What a listener keeps for the review desk is a folder of results, too.
     folders = [*(results or ()), *([store / "desk"] if store is not None else [])]
-    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure()
+    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure(erasure.erase_counted(run, reference))
     if store is not None:
         from anogan.pacs.store import Store
 
