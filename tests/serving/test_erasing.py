@@ -242,6 +242,21 @@ def test_the_command_has_the_drift_monitor_forget_a_reference(
     assert kept.scores == [0.5, 0.5]
 
 
+def test_a_reference_erases_no_study_of_a_listener(
+    api: SimpleNamespace, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those whose header names no person would be the first to go."""
+    asked: list[str] = []
+    monkeypatch.setattr("anogan.pacs.store.Store.erase", lambda _, subject: asked.append(subject) or 0)
+    (tmp_path / "listener").mkdir()
+    api.send(reference="application 7")
+    place = ["--database", str(tmp_path / "desk.db"), "--screenings", str(api.store)]
+    with pytest.raises(SystemExit) as leaving:
+        main(["erase", str(tiny_run), *place, "--store", str(tmp_path / "listener"), "--reference", "application 7"])
+    assert not leaving.value.code
+    assert asked == []
+
+
 def test_a_member_may_not_take_back_a_screening_and_nobody_an_image(tmp_path: Path) -> None:
     desk = open_desk(tmp_path / "members.db")
     for kind in ("screening", "image"):
