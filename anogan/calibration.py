@@ -9,7 +9,7 @@ images as exchangeable; where a subject has several, they are alike, and the num
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -333,3 +333,12 @@ class Calibration:
         if self.groups:
             described |= {"column": self.column, "groups": {name: p.summary() for name, p in self.groups.items()}}
         return described
+
+
+def of_group(case: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a `Calibration.summary` says of the operating point that decides a case of results.
+
+    It is that of its group, where groups have their own; {}: the group was not calibrated, so nothing decides.
+    """
+    groups = summary.get("groups") or {}
+    return groups.get(case.get("group"), {}) if groups else summary

@@ -3,6 +3,10 @@
 Without labels nobody can say which is right where they differ. What can be said: how far they rank alike, whether one
 flags more, where they disagree most (so that a person looks there), and which of them finds more of the same anomalies
 planted into these very images, of kinds that neither was taught.
+
+Scores and flags are those of inspection. Anomalies are planted on the networks' grid. Where a profile judges noise,
+too, that of the photo does not change by them, and flags none of the photos that they are planted into: what is found,
+the networks find.
 """
 
 from __future__ import annotations
@@ -246,6 +250,8 @@ def compare(
     notes = ["Rank agreement and flags say where the two differ, not who is right."]
     if points[0].false_alarm_rate != points[1].false_alarm_rate:
         notes.append("The two are set for different false-alarm rates: calibrate both for one, then compare again.")
+    if plantable and first.config.input.noise:
+        notes.append("Anomalies are planted on the networks' grid, so the noise of the photos says nothing of them.")
     planted: Flags | None = None
     kinds: dict[str, Flags] = {}
     if plantable:

@@ -4,6 +4,9 @@ A detector forgives what it was fitted to, and its healthy reference forgives mo
 first, so that a mislabeled image is its own nearest neighbor. The reference is therefore cross-fitted: the subjects are
 divided into folds, and each fold is scored with a reference that was fitted without it. The networks stay as they are;
 they meet an image a few times among thousands, and training them anew for every fold would cost hours.
+
+Only what the networks see is ranked: where a profile judges noise at the photo's own resolution, too, its score is not
+part of this one, so these scores do not compare with a threshold.
 """
 
 from __future__ import annotations

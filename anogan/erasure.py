@@ -61,8 +61,10 @@ def erase(run: Path, subject: str, folders: Iterable[Path] = ()) -> Erasure:
     places = {path.parent for folder in (run, *folders) for name in _LISTS for path in folder.rglob(f"{name}.json")}
     for place in sorted(places):
         attempt(place, lambda place=place: erase_results(place, subject))  # type: ignore[misc]
-    attempt(run, lambda: _erase_counted(run, subject))
+    attempt(run, lambda: erase_counted(run, subject))
     works = versions.current(run) if (run / "detector.json").is_file() else None
+    if works is not None:
+        versions.detach(run)  # killed on the way, what works still does
     for version in versions.listed(run):
         attempt(version.folder, lambda folder=version.folder: _erase_trained(folder, subject, run))  # type: ignore[misc]
     # What works is one of these, or a detector of its own.
@@ -150,16 +152,28 @@ def forget(detector: Detector, subject: str) -> tuple[Detector, dict[str, Any] |
         "patches_left": len(left.bank),
     }
     nameless = {part: ["" if person == known else person for person in people[part]] for part in ("train", "holdout")}
-    noted = {"people": people | nameless, "erasures": [*detector.provenance.get("erasures", []), note]}
+    noted: dict[str, Any] = {
+        "people": people | nameless,
+        "erasures": [*detector.provenance.get("erasures", []), note],
+    }
+    if feedback := detector.provenance.get("feedback"):
+        noted["feedback"] = [each | {"people": [one for one in each["people"] if one != known]} for each in feedback]
     reference = dataclasses.replace(detector.reference, bank=left)
     return dataclasses.replace(detector, reference=reference, provenance=detector.provenance | noted), note
 
 
-def _erase_counted(run: Path, subject: str) -> list[str]:
+def erase_counted(run: Path, person: str) -> list[str]:
+    """Have the drift monitor forget a person, by the name or reference that it was told; say what went.
+
+    Raises
+    ------
+    ValueError
+        The monitor is damaged or cannot be written.
+    """
     if not (run / "drift.json").is_file():
         return []
     monitor = Monitor.open(run)
-    if not monitor.forget(subject):
+    if not monitor.forget(person):
         return []
     monitor.save(run)
     return ["whom the drift monitor has counted; the score stays, as nobody's"]

@@ -35,8 +35,9 @@ def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: li
     dict
         `files` are 16 hex digits of each file's SHA-256, sorted: enough to notice a training image among calibration
         images, and nothing that names a file or a subject. `order` are the same in the order in which they trained,
-        which is how the healthy bank counts them. `people` says whose each image is, in the order in which
-        they trained, by hashes under the key that `key` names: what `anogan.erasure` goes by.
+        which is how the healthy bank counts them; what feedback lets in comes after them. `people` says whose each
+        image is, in the order in which they trained, by hashes under the key that `key` names: what `anogan.erasure`
+        goes by.
     """
     order = [file_hash(train.items[index].path) for index in kept]
     files = sorted(order)

@@ -148,8 +148,9 @@ class Result:
     notes
         What a reader should know of the image, one sentence each, such as a poor background.
     nearest
-        Evidence by example: the training images that hold most of the healthy patches nearest to its own, each by 16
-        hex digits of the SHA-256 of its file, with its share of all places in (0, 1].
+        Evidence by example: the healthy images (those that trained, and those that feedback let in) that hold most
+        of the healthy patches nearest to its own, each by 16 hex digits of the SHA-256 of its file, with its share of
+        all places in (0, 1].
     seconds
         Time spent on this scan.
     """

@@ -23,7 +23,8 @@ from anogan.feedback import versions
 from anogan.feedback.cases import Dismissed, dismissed
 from anogan.feedback.proposal import Proposal, admit, propose
 from anogan.io import read_scan, write_png
-from anogan.io.results import ResultsWriter
+from anogan.io.pseudonym import person_hash
+from anogan.io.results import ResultsWriter, case_id
 from anogan.local_fakes import local_fakes
 from anogan.metrics import Estimate
 from anogan.review import Desk, NotAllowed, Query, cases_of, open_desk
@@ -258,6 +259,15 @@ def test_reviewed_images_are_in_no_figure(proposal: Proposal, variants: list[Dis
     assert evaluate(new, splits.test)
 
 
+def test_what_entered_is_evidence_by_example(
+    proposal: Proposal, variants: list[Dismissed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anogan.detector.examples.MOST", 1000)  # few of its places are new
+    case, _ = max(proposal.admitted, key=lambda one: one[1])
+    inside = next(one for one in variants if one.case == case)
+    assert case_id(inside.path) in proposal.detector.inspect(read_scan(inside.path)).nearest
+
+
 def test_a_person_can_be_erased_from_it(proposal: Proposal, variants: list[Dismissed]) -> None:
     from anogan.erasure import forget
 
@@ -267,6 +277,30 @@ def test_a_person_can_be_erased_from_it(proposal: Proposal, variants: list[Dismi
     assert note is not None
     assert (note["patches"], note["images"]) == (patches, 1)
     assert len(left.reference.bank.bank) == len(proposal.detector.reference.bank.bank) - patches
+    known = person_hash(inside.subject)
+    assert known in str(proposal.detector.provenance)
+    assert known not in str(left.provenance)
+
+
+def test_killed_while_it_erases_the_run_still_works(
+    run: Path, proposal: Proposal, variants: list[Dismissed], desks: dict[str, Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from anogan.erasure import erase
+
+    versions.add(run, versions.keep(run), proposal)
+    versions.promote(run, 1, desks["ida"])
+    inside = next(one for one in variants if one.case == proposal.admitted[0][0])
+
+    def dies(*_: Any) -> list[str]:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(versions, "refresh", dies)
+        with pytest.raises(Killed):
+            erase(run, inside.subject)
+    assert Detector.load(run).calibration is not None
+    assert erase(run, inside.subject).problems == []
+    assert person_hash(inside.subject) not in (run / "detector.json").read_text(encoding="utf-8")
 
 
 def test_erasing_a_person_reaches_every_version(

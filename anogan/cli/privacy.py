@@ -98,8 +98,8 @@ def erase(
 
     # What a listener keeps for the review desk is a folder of results, too.
     folders = [*(results or ()), *([store / "desk"] if store is not None else [])]
-    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure()
-    if store is not None:
+    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure(erasure.erase_counted(run, reference))
+    if subject and store is not None:  # a listener knows no references
         from anogan.pacs.store import Store
 
         if studies := Store(store).erase(subject):

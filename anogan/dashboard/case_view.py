@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from anogan import heatmap
+from anogan.calibration import of_group
 from anogan.dashboard import charts, viewer, widgets
 from anogan.dashboard.widgets import number, p_text, plain
 from anogan.io.stack import Stack
@@ -118,12 +119,6 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         )
     threshold, joined = number(summary["threshold"]), "and" if case["flagged"] is None else "so"
     return f"The score {number(case['score'])} {side} the threshold {threshold}, {joined} {verdict}. {counted}."
-
-
-def of_group(case: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what is said of the operating point that decided the case: its group's, where groups have their own."""
-    groups = summary.get("groups") or {}
-    return groups.get(case.get("group"), {}) if groups else summary
 
 
 @st.fragment

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from anogan.calibration import of_group
 from anogan.dashboard import case_view, charts, desk_form, widgets
 from anogan.dashboard import desk as review
 from anogan.dashboard.desk_opened import Opened, opened
@@ -157,7 +158,7 @@ def scores_so_far(shown: Opened) -> None:
     same = [case for case in same if case.score is not None and not now.blind]
     if len(same) < 2:
         return
-    threshold = None if shown.judged is None else case_view.of_group(*shown.judged).get("threshold")
+    threshold = None if shown.judged is None else of_group(*shown.judged).get("threshold")
     words = ", ".join(f"{review.moment(case.added)} {number(case.score)}" for case in same)
     figure = charts.scores_over_time([case.added for case in same], [case.score or 0.0 for case in same], threshold)
     st.plotly_chart(figure, config=charts.PLAIN_BAR, alt=f"Scores of this subject: {words}", key="scores-so-far")

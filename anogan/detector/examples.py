@@ -1,4 +1,7 @@
-"""Evidence by example: which training images look most like an image, by the healthy patches nearest to its own."""
+"""Evidence by example: which healthy images look most like an image, by the healthy patches nearest to its own.
+
+They are those that trained, and those that readers dismissed and `anogan.feedback` let in.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ MOST = 3
 def nearest_images(
     images: Tensor, networks: Networks, reference: Reference, order: Sequence[str]
 ) -> list[dict[str, float]]:
-    """Return `Result.nearest` of each image: the share of its places, by training image, the largest first.
+    """Return `Result.nearest` of each image: the share of its places, by healthy image, the largest first.
 
     Parameters
     ----------
     images
         (N, C, S, S) in [-1, 1].
     order
-        Names of the training images in the order in which they trained; empty in a detector of before it was noted,
-        which then has no examples.
+        Names of the images in the order in which the healthy bank counts them; empty in a detector of before it was
+        noted, which then has no examples.
     """
     if not order or reference.bank.origin is None:
         return [{} for _ in images]

@@ -186,7 +186,9 @@ def admit(
     extended = bank.extended(patches[chosen], torch.tensor([place[image_of[index]] for index in chosen]))
     images = [passed[number] for number in entering]
     subjects = [one.image.subject for one in images]
+    order = origin.get("order", [])  # a detector of before it was noted has no examples
     noted = {
+        "order": [*order, *(one.file for one in images)] if order else [],
         "files": sorted({*origin["files"], *(one.file for one in images)}),
         "people": people | {"train": [*people["train"], *(person_hash(name) if name else "" for name in subjects)]},
         "feedback": [

@@ -139,6 +139,14 @@ def rollback(run: Path, desk: Desk) -> Version:
         return version
 
 
+def detach(run: Path) -> None:
+    """Let what works be read from the run folder alone, while the files of its version change."""
+    described, weights = checkpoint.read_json(run / "detector.json"), "detector.safetensors"
+    if (source := described.pop("weights", weights)) != weights:
+        write_bytes(run / weights, (run / source).read_bytes())
+        checkpoint.write_json(run / "detector.json", described)
+
+
 def refresh(run: Path, number: int) -> list[str]:
     """Bring what works up to its version, whose files have changed, and say nothing."""
     version, weights = find(run, number), "detector.safetensors"

@@ -143,9 +143,7 @@ class ResultsWriter:
             file=scan.source,
             subject=subject or scan.subject,
             uncertainty=_number(result.uncertainty),
-            **({"group": scan.group} if scan.group else {}),
-            **({"notes": _sentences(result.notes)} if result.notes else {}),
-            **({"nearest": dict(result.nearest)} if result.nearest else {}),
+            **_known(scan, result),
         )
         return case
 
@@ -241,6 +239,7 @@ def write_one(folder: Path, detector: Mapping[str, Any], case: str, scan: Scan, 
     """Write the list of one case alone into its own folder, beside its pictures, for `read_results`."""
     entry = _judgment(case, scan, result, None)
     entry |= {"file": scan.source, "subject": scan.subject, "uncertainty": _number(result.uncertainty)}
+    entry |= _known(scan, result)
     _write_list(folder, detector, [entry], {})
 
 
@@ -345,6 +344,12 @@ def _judgment(case: str, scan: Scan, result: Result | SeriesResult, label: int |
         "components": {name: _number(score) for name, score in result.components.items()},
         "seconds": _number(result.seconds),
     }
+
+
+def _known(scan: Scan, result: Result) -> dict[str, Any]:
+    """Return what not every image has."""
+    found = {"group": scan.group, "notes": _sentences(result.notes), "nearest": dict(result.nearest)}
+    return {name: value for name, value in found.items() if value}
 
 
 def _sentences(notes: Iterable[str]) -> str:

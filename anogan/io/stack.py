@@ -67,7 +67,7 @@ class Stack:
                 if (name := f"healthy-{number:04d}") in file:
                     found["reconstruction"] = file[name]
                 return found
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error):
             raise _damaged(self.path) from None
 
 

@@ -154,20 +154,28 @@ class Desk:
     def image(self, id: int) -> np.ndarray:
         """Return what was looked at, uint8 (H, W[, 3]), without a map: also while the case is blind.
 
+        Of a series it is the most unusual slice, but the middle one while the case is blind: which slice that is would
+        tell where the detector looks.
+
         Raises
         ------
         ValueError
             The case has no pictures, or they are not on this machine.
         """
         from anogan.io.results import read_case
+        from anogan.io.stack import open_stack
 
         with self._change() as tx:
             tx.reader.need("see")
             row = tx.case(id)
-            folder = Path(row.folder)
+            folder, withheld = Path(row.folder), row.kind == "series" and bool(tx.blinded([row]))
             tx.log("saw", id, picture=True)
         if not row.folder:
             raise ValueError(f"case {id}: has no pictures")
+        if withheld:
+            if (stack := open_stack(folder, None)) is None:
+                raise ValueError(f"case {id}: its slices were not kept, so there is no picture before the decision")
+            return stack.read((stack.count + 1) // 2)["image"]
         return read_case(folder.parent.parent, folder.name)["image"]
 
     def slices(self, id: int) -> Stack | None:
@@ -268,7 +276,9 @@ class Desk:
                 return
 
     def signed(self, key: str) -> tuple[Case, Decision] | None:
-        """Return a signed case by its key, with the decision of who signed it; it is logged as an export.
+        """Return a signed case by its key, with a decision that gave its verdict; it is logged as an export.
+
+        That of who signed it, unless he or she had said something else before the arbitration; then the last.
 
         None: there is no such case, or nobody has signed it.
         """
@@ -278,9 +288,10 @@ class Desk:
             if row is None:
                 return None
             made = listing.decisions(tx, [row.id])[row.id]
-            own = [decision for decision in made if decision.reader == row.signed_by and not decision.blind]
+            agreeing = [decision for decision in made if decision.verdict == row.verdict and not decision.blind]
+            own = [decision for decision in agreeing if decision.reader == row.signed_by]
             tx.log("exported", row.id, signed_by=row.signed_by, detector=row.detector, threshold=row.threshold)
-            return tx.shown([row])[0], (own or made)[-1]
+            return tx.shown([row])[0], (own or agreeing)[-1]
 
     # administration
 

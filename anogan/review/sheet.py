@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from anogan import __version__, heatmap
+from anogan.calibration import of_group
 from anogan.io.atomic import write_bytes
 from anogan.io.raster import data_uri
 from anogan.io.results import read_case
@@ -55,7 +56,7 @@ def sheet(desk: Desk, id: int) -> str:
     ((case, decisions),) = records
     found = judged(case)
     entry, summary = found if found is not None else ({}, {})
-    notes = entry.get("notes") or ""
+    notes, point = entry.get("notes") or "", of_group(entry, summary)
     pictures, missing = _pictures(desk, case, entry, summary)
     environment = Environment(
         loader=PackageLoader("anogan.review", "."),
@@ -70,8 +71,8 @@ def sheet(desk: Desk, id: int) -> str:
         case=case,
         decisions=decisions,
         notes=notes[:1].upper() + notes[1:],
-        figures=_figures(case, entry, summary),
-        promise=summary.get("promise") or "",
+        figures=_figures(case, entry, point),
+        promise=point.get("promise") or "",
         scale=_scale(summary) if entry and pictures else None,
         pictures=pictures,
         missing=missing,
@@ -83,9 +84,8 @@ def sheet(desk: Desk, id: int) -> str:
     )
 
 
-def _figures(case: Case, entry: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, str]:
+def _figures(case: Case, entry: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, str]:
     """Return names and values of what the detector says, as far as it is known."""
-    point = (summary.get("groups") or {}).get(entry.get("group"), summary)
     healthy = point.get("calibration_scores") or []
     rows = {
         "Score": case.score,

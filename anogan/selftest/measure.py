@@ -3,6 +3,9 @@
 The anomalies are those of `anogan.local_fakes`, put into the healthy images of the calibration split: of the kinds that
 the discriminator was taught, and of kinds that it never met. False alarms are counted on the healthy images of the test
 split, because on those that calibrated the rate is what it is by construction.
+
+Where the profile judges noise, too, false alarms are those of both scales. Anomalies are put into the networks' image,
+which the noise at the photo's own resolution does not see: only what the networks find of them counts.
 """
 
 from __future__ import annotations
@@ -63,6 +66,8 @@ class SelfTest:
         The false-alarm rate that the calibration set keeps with 95 % confidence.
     n_images
         Healthy images of the calibration split that bore anomalies.
+    noise
+        Whether the detector judges noise, too, which the anomalies do not change.
     """
 
     cells: tuple[Cell, ...]
@@ -70,6 +75,7 @@ class SelfTest:
     false_alarms: tuple[int, int]
     allowed: float
     n_images: int
+    noise: bool = False
 
     def reasons(self) -> list[str]:
         """Return why the detector fails, one clause each; nothing when it passes."""
@@ -121,6 +127,7 @@ class SelfTest:
                 "Anomalies are synthetic, and were put into healthy images of the calibration split.",
                 "False alarms are counted on healthy images of the test split.",
                 "Exact 95 % intervals, which take the images as independent.",
+                *(["Anomalies are in the networks' image, so their noise is not judged."] if self.noise else []),
             ],
         }
 
@@ -149,7 +156,7 @@ def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None]
     for part in (splits.calibration, splits.test):
         refuse_reviewed(detector.provenance, part)
     threshold = detector.calibration.threshold
-    images, sides = _read(splits.calibration, detector, MOST_IMAGES)
+    images, _, sides = _read(splits.calibration, detector, MOST_IMAGES)
     if not len(images):
         raise ValueError(f"{splits.calibration.name}: none of its images can be read; the self-test needs some")
     torch.manual_seed(detector.config.training.seed)
@@ -160,14 +167,15 @@ def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None]
             progress(done, len(grid))
         fakes, made = anomalies(images, detector.config.local_fakes, FAMILIES[family], size, contrast)
         total = int(made.sum())
-        found = _flagged(detector, fakes[made], threshold)
+        found = int((_scores(detector, fakes[made]) >= threshold).sum())
         cells.append(Cell(family, size, contrast, total, found, binomial(found, total) if total else None))
-    healthy, _ = _read(splits.test.subset(np.flatnonzero(splits.test.labels == 0).tolist()), detector)
-    flagged = _flagged(detector, healthy, threshold)
+    healthy, noise, _ = _read(splits.test.subset(np.flatnonzero(splits.test.labels == 0).tolist()), detector)
+    flagged = int((np.maximum(_scores(detector, healthy), noise) >= threshold).sum())
     if progress is not None:
         progress(len(grid), len(grid))
     millimeters = tuple(float(size * np.median(sides)) for size in SIZES) if sides else None
-    return SelfTest(tuple(cells), millimeters, (flagged, len(healthy)), detector.calibration.bound(), len(images))
+    allowed, judges_noise = detector.calibration.bound(), detector.native is not None
+    return SelfTest(tuple(cells), millimeters, (flagged, len(healthy)), allowed, len(images), judges_noise)
 
 
 def anomalies(
@@ -212,29 +220,35 @@ def anomalies(
     return result, made
 
 
-def _flagged(detector: Detector, images: Tensor, threshold: float) -> int:
-    return sum(int((detector.maps(batch).scores >= threshold).sum()) for batch in images.split(64) if len(batch))
+def _scores(detector: Detector, images: Tensor) -> np.ndarray:
+    """Return the networks' scores of images, (N,)."""
+    parts = [detector.maps(batch).scores.numpy() for batch in images.split(64) if len(batch)]
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _read(scans: ScanSet, detector: Detector, most: int | None = None) -> tuple[Tensor, list[float]]:
-    """Return readable images, (N, C, S, S), at most so many, and the side in mm of each whose spacing is known.
+def _read(scans: ScanSet, detector: Detector, most: int | None = None) -> tuple[Tensor, np.ndarray, list[float]]:
+    """Return readable images, at most so many, the scores of their noise, and sides in mm where the spacing is known.
 
-    Images are stretched to a square, so the side is that of the square of the same area.
+    Images are (N, C, S, S), scores (N,), -inf where the profile does not judge noise. Images are stretched to a square,
+    so the side is that of the square of the same area.
     """
     order = np.random.default_rng(detector.config.training.seed).permutation(len(scans))
     config = detector.config.input
     images: list[np.ndarray] = []
+    noise: list[float] = []
     sides: list[float] = []
     for index in order:
         if most is not None and len(images) == most:
             break
         try:
             scan = scans.read(int(index))
-            images.append(to_network(scan, config))
+            image = to_network(scan, config)
+            noise.append(-math.inf if detector.native is None else detector.native.of(scan).score(scan.pixels))
         except (ValueError, OSError):
             continue  # `anogan evaluate` and `anogan calibrate` name such files
+        images.append(image)
         if scan.spacing is not None:
             height, width = scan.pixels.shape[:2]
             sides.append(math.sqrt(height * scan.spacing[0] * width * scan.spacing[1]))
     empty = np.empty((0, config.channels, config.size, config.size), np.float32)
-    return torch.from_numpy(np.stack(images) if images else empty), sides
+    return torch.from_numpy(np.stack(images) if images else empty), np.array(noise), sides

@@ -323,8 +323,11 @@ class Screener:
                 try:
                     self.desk.add(self._case(row))
                     with Session(self._write) as session:
-                        session.execute(update(ScreeningRow).where(ScreeningRow.id == row.id).values(to_desk=False))
+                        sent = update(ScreeningRow).where(ScreeningRow.id == row.id).values(to_desk=False)
+                        kept = session.execute(sent).rowcount  # type: ignore[attr-defined]
                         session.commit()
+                    if not kept:  # the command line has erased it meanwhile
+                        self.desk.withdraw(case_key(row.id))
                 except Exception as error:  # the screening itself is kept
                     log.error("screening %s is not on the desk yet (%s)", row.id, type(error).__name__)
                     self.undelivered()

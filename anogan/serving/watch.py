@@ -31,10 +31,10 @@ class Watch:
     """
 
     def __init__(self, run: Path, feed: bool = False) -> None:
-        if feed:
-            drift.Monitor.open(run)
-        self._run, self._feed, self._alarm = run, feed, bool(drift.warning(run))
-        self._seen = self._stamp()
+        self._identity = drift.Monitor.open(run).identity if feed else ""
+        self._run, self._feed = run, feed
+        self._seen = self._stamp()  # first: what changes while it is read is read again
+        self._alarm = bool(drift.warning(run))
         self._waiting: list[drift.Case] = []
         self._since = time.monotonic()
         self._lock = threading.Lock()
@@ -69,6 +69,8 @@ class Watch:
                 return
             try:
                 monitor = drift.Monitor.open(self._run)
+                if monitor.identity != self._identity:  # what is judged here has another calibration
+                    raise ValueError(f"{self._run}: its calibration is another than at the start; restart the server")
                 if monitor.add(cases):
                     monitor.save(self._run)
             except (ValueError, OSError) as error:

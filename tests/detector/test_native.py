@@ -1,6 +1,7 @@
 """The second scale: a profile that judges noise scores what the networks' grid cannot show."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -8,8 +9,11 @@ import numpy as np
 import pytest
 
 import anogan
+from anogan.comparison import compare
+from anogan.dataset import Item, ScanSet
 from anogan.detector import Detector
 from anogan.scan import Scan
+from anogan.selftest import measure
 
 SETTINGS = ["input.channels=3", "input.noise=true", "training.steps=4", "training.encoder_steps=2"]
 NOISE = {"quiet": 0.01, "loud": 0.05}
@@ -73,6 +77,30 @@ def test_the_operating_point_is_that_of_both_scales(detector: Detector, folder: 
     assert detector.calibration.scores == pytest.approx(np.sort([result.score for result in results]), abs=1e-4)
     described = detector.provenance["calibration_components"]["noise"]
     assert described == pytest.approx([result.components["noise"] for result in results])
+
+
+def test_the_self_test_counts_false_alarms_of_both_scales(
+    detector: Detector, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "SIZES", (0.3,))
+    monkeypatch.setattr(measure, "CONTRASTS", (0.3,))
+    too_smooth = []
+    for index in range(3):
+        cv2.imwrite(str(path := tmp_path / f"{index}.png"), (photo(300 + index, 0.0) * 255).round()[..., ::-1])
+        too_smooth.append(Item(path, f"test {index}", 0, group="quiet"))
+    splits = anogan.open_dataset(folder, detector.config, group="site")
+    splits = dataclasses.replace(splits, test=ScanSet("smooth", tuple(too_smooth)))
+    expected = [detector.inspect(splits.test.read(index)) for index in range(3)]
+    assert all(result.score == result.components["noise"] > detector.calibration.threshold for result in expected)
+    found = measure.run(detector, splits)
+    assert found.false_alarms == (3, 3)
+    assert any("their noise is not judged" in note for note in found.to_json()["notes"])
+
+
+def test_a_comparison_says_that_what_is_planted_has_no_noise_of_its_own(detector: Detector, folder: Path) -> None:
+    paths = [folder / f"{index}.png" for index in range(64, 84)]
+    one = detector.calibrate_scores(detector.calibration.scores, 0.1)
+    assert any("noise of the photos says nothing" in note for note in compare(one, one, paths).notes)
 
 
 def test_it_is_the_same_after_saving(detector: Detector, tmp_path: Path) -> None:

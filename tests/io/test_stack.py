@@ -68,3 +68,15 @@ def test_faults_are_a_sentence(tmp_path: Path) -> None:
         stack.read(1)
     with pytest.raises(ValueError, match=r"slices.npz: is damaged; score the series again"):
         open_stack(tmp_path, RANGE)
+
+
+def test_a_slice_that_says_it_is_encrypted_is_damaged(tmp_path: Path) -> None:
+    write_stack(tmp_path, *volume(), RANGE)
+    path = tmp_path / "slices.npz"
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # one bit in the directory of the archive
+    path.write_bytes(data)
+    stack = open_stack(tmp_path, RANGE)
+    assert stack is not None
+    with pytest.raises(ValueError, match=r"slices.npz: is damaged; score the series again$"):
+        stack.read(1)

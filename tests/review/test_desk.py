@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,21 @@ def test_the_image_alone(desk: Desk, tmp_path: Path) -> None:
         desk.image(without)
 
 
+def test_the_image_of_a_blind_series_does_not_tell_its_top_slice(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "cases" / ("0" * 16)
+    folder.mkdir(parents=True)
+    slices = {f"image-{number:04d}": np.full((3, 4), number, np.uint8) for number in range(1, 6)}
+    np.savez_compressed(folder / "slices.npz", **slices)
+    np.savez_compressed(folder / "maps.npz", image=slices["image-0004"], anomaly_map=np.ones((3, 4), np.float16))
+    id = desk.add(dataclasses.replace(new(1, folder=str(folder)), kind="series"))
+    assert desk.image(id)[0, 0] == 4
+    desk.set_policy(Policy(blind_first=True))
+    assert desk.image(id)[0, 0] == 3
+    (folder / "slices.npz").unlink()
+    with pytest.raises(ValueError, match=f"case {id}: its slices were not kept, so there is no picture before"):
+        desk.image(id)
+
+
 def test_a_signed_case_is_found_by_its_key_and_that_is_an_export(team: dict[str, Desk]) -> None:
     ana = team["ana"]
     number = ana.add(new(1))
@@ -251,3 +267,17 @@ def test_a_signed_case_is_found_by_its_key_and_that_is_an_export(team: dict[str,
     last = team["uwe"].log(size=1000)[-1]
     assert (last.action, last.actor, last.case, last.details["signed_by"]) == ("exported", "ida", number, "ana")
     assert team["uwe"].verify().faults == ()
+
+
+def test_the_reason_of_a_signed_case_is_that_of_its_verdict(team: dict[str, Desk]) -> None:
+    """Who had said otherwise before the arbitration may sign; a confirmed case is no "normal variant"."""
+    team["ida"].set_policy(Policy(readings=2))
+    ana, ben, eva = team["ana"], team["ben"], team["eva"]
+    number = ana.add(new(1))
+    decide(ana, number, "confirm")
+    decide(ben, number, "dismiss")
+    case = decide(eva, number, "confirm")
+    ben.sign(number, case.version)
+    found = ana.signed("key-1")
+    assert found is not None
+    assert (found[0].signed_by, found[1].reader, found[1].reason) == ("ben", "eva", "abnormal finding")

@@ -84,6 +84,21 @@ def test_a_blind_case_gives_no_judgment(desk: Desk, folder: Path) -> None:
     assert "Not signed. State: open." in words(page).replace("  ", " ")
 
 
+def test_the_threshold_is_that_of_the_group_or_there_is_none(desk: Desk, tmp_path: Path) -> None:
+    pixels = np.full((6, 6), 0.5, np.float32)
+    groups = {"a": SUMMARY | {"threshold": 7.0, "promise": "Of a: 5 %."}}
+    with ResultsWriter(tmp_path, SUMMARY | {"groups": groups}) as writer:
+        for group in "ab":
+            result = Result(f"{group}.png", "scored", "", 4.25, anomaly_map=pixels)
+            writer.add(Scan(pixels, f"{group}.png", group=group), result)
+    first, second = (words(sheet(desk, id)) for id in desk.add_many(cases_of(tmp_path)))
+    assert "Threshold 7.00" in first
+    assert "Of a: 5 %." in first
+    assert "Score 4.25" in second
+    assert "Threshold" not in second
+    assert "At most" not in second
+
+
 def test_what_was_not_scored_and_what_has_no_pictures(desk: Desk) -> None:
     desk.add_many([new(1, p_value=None), new(2, folder="/not/here")])
     assert "Not scored , so nothing is known about it: no face" in words(sheet(desk, 1))

@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from anogan.calibration import Calibration
+from anogan.io.results import read_results
 from anogan.serving.app import Settings
 
 from .conftest import MeanDetector, photo
@@ -74,6 +75,7 @@ def test_each_group_has_its_own_operating_point(serve: Callable[..., SimpleNames
     studio, booth = (api.send(photo(153), group=site).json() for site in ("studio", "booth"))  # 153 / 255 = 0.6
     assert (studio["decision"], studio["group"], studio["p_value"]) == ("review", "studio", pytest.approx(1 / 20))
     assert studio["reasons"][0] == "the score 0.6 reaches 0.475"
+    assert read_results(api.store / "cases" / studio["id"])["cases"][0]["group"] == "studio"  # whose threshold it is
     assert booth["reasons"][0] == "the score 0.6 is below 0.95"
     assert (booth["decision"], booth["group"], booth["p_value"]) == ("pass", "booth", pytest.approx(9 / 20))
     assert api.client.get(f"/v1/screenings/{booth['id']}").json() == booth

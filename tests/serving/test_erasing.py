@@ -1,5 +1,6 @@
 """Erased is erased: on the desk, in the database, among the prints, on the disk; on request or for its age."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from anogan.cli import main
+from anogan.drift import Case, Monitor
+from anogan.io.pseudonym import person_hash
 from anogan.io.raster import read_raster
 from anogan.linkage import make_prints
 from anogan.review import NotAllowed, open_desk
@@ -18,7 +21,7 @@ from anogan.serving.app import Settings
 from anogan.serving.erasing import Elsewhere, subject_of
 from anogan.serving.tables import ScreeningRow
 
-from .conftest import MeanDetector, photo, texture
+from .conftest import MeanDetector, MemoryDesk, photo, texture
 
 DAY = 86_400.0
 
@@ -132,6 +135,22 @@ def test_while_the_desk_is_down_nothing_is_erased(serve: Callable[..., SimpleNam
     assert api.client.get(body["heat_map"]).status_code == 200
 
 
+def test_what_is_erased_while_it_is_delivered_does_not_come_back(serve: Callable[..., SimpleNamespace]) -> None:
+    class SlowDesk(MemoryDesk):
+        def add(self, case: NewCase) -> int:
+            if not self.down:
+                api.screener._eraser.erase(case.key.removeprefix("screening "))  # the command line is faster
+            return super().add(case)
+
+    api = serve(MeanDetector(calibration=None), desk=SlowDesk())
+    api.desk.down = True
+    number = api.send().json()["id"]
+    api.desk.down = False
+    api.screener.deliver()
+    assert api.screener.find(number) is None
+    assert api.desk.cases == {}
+
+
 def test_another_servers_screening_is_not_half_erased(api: SimpleNamespace) -> None:
     number = api.send().json()["id"]
     (api.store / "cases" / number).rename(api.store.parent / "elsewhere")
@@ -204,6 +223,38 @@ def test_the_command_erases_a_reference_also_while_the_server_works(
         main([*command[:-1], str(tmp_path / "nowhere"), "--reference", "x"])
     with pytest.raises(SystemExit, match=r"none\.db: there is no such file$"):
         main([*command[:3], str(tmp_path / "none.db"), *command[4:], "--reference", "x"])
+
+
+def test_the_command_has_the_drift_monitor_forget_a_reference(
+    api: SimpleNamespace, tiny_run: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    monitor = Monitor.open(run)
+    monitor.add([Case("photo 1", "application 7", 0.5, {}), Case("photo 2", "application 8", 0.5, {})])
+    monitor.save(run)
+    place = ["--database", str(tmp_path / "desk.db"), "--screenings", str(api.store)]
+    with pytest.raises(SystemExit) as leaving:
+        main(["erase", str(run), *place, "--reference", "application 7"])
+    assert not leaving.value.code
+    kept = Monitor.open(run)
+    assert person_hash("application 7") not in kept.seen
+    assert person_hash("application 8") in kept.seen
+    assert kept.scores == [0.5, 0.5]
+
+
+def test_a_reference_erases_no_study_of_a_listener(
+    api: SimpleNamespace, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those whose header names no person would be the first to go."""
+    asked: list[str] = []
+    monkeypatch.setattr("anogan.pacs.store.Store.erase", lambda _, subject: asked.append(subject) or 0)
+    (tmp_path / "listener").mkdir()
+    api.send(reference="application 7")
+    place = ["--database", str(tmp_path / "desk.db"), "--screenings", str(api.store)]
+    with pytest.raises(SystemExit) as leaving:
+        main(["erase", str(tiny_run), *place, "--store", str(tmp_path / "listener"), "--reference", "application 7"])
+    assert not leaving.value.code
+    assert asked == []
 
 
 def test_a_member_may_not_take_back_a_screening_and_nobody_an_image(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from anogan.calibration import Calibration
 from anogan.drift import Case, Monitor
 from anogan.serving.screening import Screener
 from anogan.serving.tables import open_tables
@@ -40,6 +41,28 @@ def test_what_is_counted_is_what_inspect_would_count(run: Path) -> None:
     kept = Monitor.open(run)
     assert kept.scores == expected.scores == [0.1, 0.3, 0.9]
     assert kept.total == expected.total
+
+
+def test_scores_do_not_enter_the_monitor_of_another_calibration(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A version that is promoted works from the next start on; the server still judges by the one before."""
+    watch = Watch(run, feed=True)
+    described = {"calibration": Calibration.fit(np.arange(40) / 40, 0.05).to_json(), "provenance": {}}
+    (run / "detector.json").write_text(json.dumps(described))
+    watch.count(cases(0.3)[0])
+    watch.flush()
+    assert Monitor.open(run).scores == []
+    assert "1 cases are not in the drift monitor" in caplog.text
+    assert "restart the server" in caplog.text
+
+
+def test_an_alarm_that_comes_while_the_monitor_is_read_is_heeded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warning(folder: Path) -> str:
+        said = "alarm" if (folder / "drift.json").exists() else ""
+        (folder / "drift.json").write_text("{}")
+        return said
+
+    monkeypatch.setattr("anogan.drift.warning", warning)
+    assert Watch(run).alarm()
 
 
 def test_many_are_counted_without_waiting_for_the_end(run: Path) -> None:
