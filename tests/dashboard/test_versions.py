@@ -6,26 +6,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from proposals import propose
 from streamlit.testing.v1 import AppTest
 
 from anogan.detector import Detector
 from anogan.feedback import versions
 from anogan.review import Desk, open_desk
-
-TEST = {"made": 40, "found": 30, "passed": True, "reasons": []}
-FIGURES = {
-    "base": 0,
-    "admitted": [{"case": 7, "patches": 3}],
-    "refused": [{"case": 8, "reason": "the discriminator alone would flag it"}],
-    "verdict": "No difference shown: it flags about as many of these cases.",
-    "against": [],
-    "calibration_images": 24,
-    "flagged": [0.08, 0.04],
-    "planted": [[0.5, 0.4, 0.6], [0.55, 0.45, 0.65]],
-    "selftest": [TEST, TEST | {"found": 31}],
-}
 
 
 @pytest.fixture
@@ -48,13 +35,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     opened.sign_in("ida").set_role("ana", "reader")
     yield opened.sign_in("ida")
     opened.close()
-
-
-def propose(run: Path, detector: Detector, **figures: object) -> None:
-    """Keep a version 1 that has another threshold, with made-up figures."""
-    versions.keep(run)
-    other = detector.calibrate_scores(np.arange(30.0), 0.1)
-    versions._make(run, lambda folder: other.save(folder) and None, FIGURES | figures)
 
 
 def pages() -> None:
