@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from desks import TEAM
@@ -19,7 +20,7 @@ from anogan.dashboard.widgets import number, p_text
 from anogan.detector import Detector
 from anogan.feedback import versions
 from anogan.io.results import read_case, read_results
-from anogan.review import Desk, Policy, open_desk
+from anogan.review import Desk, Policy, Query, open_desk
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, WebSocket
@@ -89,17 +90,18 @@ def listen(page: Page, heard: list[str]) -> None:
         socket.on("framereceived", keep)
 
     page.on("websocket", opened)
-    page.on("response", lambda response: heard.append(response.url))
+    page.on("response", lambda response: heard.append(f"file {urlsplit(response.url).path}"))
 
 
-def judgment(run: Path) -> tuple[str, list[str]]:
-    """Return the title of case 1, and all that says what the detector found: in words, numbers and pictures."""
-    results = read_results(run / "results")
-    entry, summary = results["cases"][0], results["detector"]
-    drawn = prepared(read_case(run / "results", entry["case"]), map_range(summary))
-    numbers = [f"score {number(entry['score'])}", f"p = {p_text(entry['p_value'])}"]
+def judgment(team: Desk) -> tuple[str, list[str]]:
+    """Return the title of the oldest case, and all that says what the detector found: words, numbers and pictures."""
+    case = team.page(Query(order="age")).cases[0]
+    folder = Path(case.folder)
+    summary = read_results(folder.parent.parent)["detector"]
+    drawn = prepared(read_case(folder.parent.parent, folder.name), map_range(summary))
+    numbers = [f"score {number(case.score)}", f"p = {p_text(case.p_value)}"]
     pictures = [drawn["heat"], drawn["scale"], drawn["healthy"]]
-    return Path(entry["file"]).name, [*numbers, "Heat map over the image", *pictures, "/media/"]
+    return case.title, [*numbers, *pictures, "Component map", "file /media/"]
 
 
 def known(secrets: list[str], heard: list[str]) -> list[str]:
@@ -127,9 +129,9 @@ def withheld(page: Page) -> list[bool]:
     return ["Withheld" in words for words in page.locator('[class*="st-key-row-"]').all_inner_texts()]
 
 
-def read_blind(page: Page, heard: list[str], run: Path, verdict: str, reason: str) -> None:
+def read_blind(page: Page, heard: list[str], team: Desk, verdict: str, reason: str) -> None:
     """Take the next case, look at it, decide before the judgment is shown, and then again."""
-    title, secrets = judgment(run)
+    title, secrets = judgment(team)
     page.get_by_role("button", name="Take the next case").click()
     page.get_by_role("heading", name=title).wait_for()
     page.get_by_role("heading", name="Your first decision, before the score").wait_for()
@@ -142,10 +144,12 @@ def read_blind(page: Page, heard: list[str], run: Path, verdict: str, reason: st
     page.get_by_role("button", name=verdict).click()
     page.get_by_role("button", name=reason).wait_for()
     assert known(secrets, [*heard, page.content()]) == []
+    assert page.locator("img").count() == page.get_by_alt_text("The image as it was read").count() == 1
     decide(page, verdict, reason)
 
     page.get_by_role("heading", name="Your decision").wait_for()
-    page.get_by_alt_text("Heat map over the image").first.wait_for()
+    page.get_by_alt_text(f"Heat map over the image, {secrets[0]}").first.wait_for()
+    page.get_by_alt_text("Component map: Discriminator").wait_for()
     at_rest(page)
     assert known(secrets, heard) == [secret[:60] for secret in secrets], "or else the test does not know where to look"
     assert len({name for name in TEAM if known([f"{name}, first reading", f"{name}, second reading"], heard)}) <= 1, (
@@ -154,19 +158,26 @@ def read_blind(page: Page, heard: list[str], run: Path, verdict: str, reason: st
     decide(page, verdict, reason)
 
 
+def verify(page: Page) -> None:
+    page.get_by_role("button", name="Verify the log").click()
+    page.get_by_text("rows hold; the last is").wait_for()
+    page.get_by_test_id("stDataFrame").wait_for()
+    at_rest(page)
+
+
 def test_from_the_sign_in_to_the_signature_and_from_one_version_to_the_next(
     person: Callable[[str, str], tuple[Page, list[str]]], run: Path, team: Desk
 ) -> None:
     ana, heard = person("ana", "desk")
     ana.get_by_text("2 open").wait_for()
     assert withheld(ana) == [True, True]
-    read_blind(ana, heard, run, "Confirm", "Abnormal finding")
+    read_blind(ana, heard, team, "Confirm", "Abnormal finding")
     ana.get_by_text("you have read it already").wait_for()
 
     ben, heard = person("ben", "desk")
     waiting(ben, "second reading")
     assert withheld(ben) == [True]
-    read_blind(ben, heard, run, "Dismiss", "Artifact")
+    read_blind(ben, heard, team, "Dismiss", "Artifact")
     ben.get_by_text("Arbitration", exact=True).first.wait_for()
 
     eva, _ = person("eva", "desk")
@@ -178,21 +189,20 @@ def test_from_the_sign_in_to_the_signature_and_from_one_version_to_the_next(
     eva.get_by_text("Decided: confirm").wait_for()
 
     ana.reload()
-    ana.get_by_role("button", name="Sign", exact=True).click()
+    ana.locator(".st-key-sign").get_by_role("button").click()
     ana.get_by_text("Signed by ana").wait_for()
 
-    uwe, _ = person("uwe", "audit")
-    uwe.get_by_role("button", name="Verify the log").click()
-    uwe.get_by_text("rows hold; the last is").wait_for()
+    uwe, heard = person("uwe", "audit")
+    verify(uwe)
+    assert known(["signed", "promoted"], heard) == ["signed"]
 
     ida, _ = person("ida", "versions")
     ida.get_by_role("button", name="Promote version 1").click()
     ida.get_by_text("Version 1 works now.").wait_for()
     assert versions.current(run) == 1
     uwe.reload()
-    uwe.get_by_role("button", name="Verify the log").click()
-    uwe.get_by_text("rows hold; the last is").wait_for()
-    uwe.get_by_role("gridcell", name="promoted").first.wait_for(state="attached")
+    verify(uwe)
+    assert known(["signed", "promoted"], heard) == ["signed", "promoted"]
     ida.get_by_role("button", name="Roll back the last promotion").click()
     ida.get_by_text("Version 0 works again.").wait_for()
     assert versions.current(run) == 0
@@ -204,6 +214,6 @@ def test_from_the_sign_in_to_the_signature_and_from_one_version_to_the_next(
         *(("eva", "decided", False), ("ana", "signed", None)),
         *(("ida", "promoted", None), ("ida", "promoted", None)),
     ]
-    there, back = (dict(step.details) for step in steps[-2:])
-    assert (there["detector"], there["replaced"]) == (back["replaced"], back["detector"])
+    before, after = (version.note["threshold"] for version in versions.listed(run))
+    assert [step.details["threshold"] for step in steps[-2:]] == [after, before]
     assert team.verify().faults == ()
