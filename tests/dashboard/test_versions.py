@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from desks import TEAM
 from proposals import propose
 from streamlit.testing.v1 import AppTest
 
@@ -32,8 +33,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setenv("ANOGAN_DESK", path)
     opened = open_desk(path)
     opened.set_role("ida", "admin")
-    opened.sign_in("ida").set_role("ana", "reader")
-    yield opened.sign_in("ida")
+    admin = opened.sign_in("ida")
+    for user, role in TEAM.items():
+        admin.set_role(user, role)  # type: ignore[arg-type]
+    yield admin
     opened.close()
 
 
@@ -87,11 +90,20 @@ def test_an_admin_promotes_and_goes_back(run: Path, desk: Desk, tiny_detector: D
     assert not app.exception
 
 
-def test_a_reader_looks_on(run: Path, desk: Desk, tiny_detector: Detector) -> None:
+@pytest.mark.parametrize("user", ["ana", "eva", "uwe"], ids=["reader", "second reader", "auditor"])
+def test_who_is_no_admin_looks_on(run: Path, desk: Desk, tiny_detector: Detector, user: str) -> None:
     propose(run, tiny_detector)
-    app = start("ana")
+    app = start(user)
+    assert "case 7 (3)" in words(app)
     assert keys(app) & {"promote-0", "promote-1", "rollback"} == set()
     assert "An admin of the desk promotes versions" in words(app)
+
+
+def test_a_stranger_sees_no_version(run: Path, desk: Desk, tiny_detector: Detector) -> None:
+    propose(run, tiny_detector)
+    app = start("eve")
+    assert not app.subheader
+    assert "eve: is no member of this desk and may not see cases" in words(app)
 
 
 def test_what_lost_sensitivity_has_no_button(run: Path, desk: Desk, tiny_detector: Detector) -> None:
