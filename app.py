@@ -32,9 +32,7 @@ pages = {
 if desk.database():
     pages |= {
         "desk": st.Page(desk_queue.page, title="Desk", icon=":material/inbox:", url_path="desk"),
-        "desk case": st.Page(
-            desk_case.page, title="Case of the desk", icon=":material/fact_check:", url_path="desk-case"
-        ),
+        "desk case": st.Page(desk_case.page, title="Desk case", icon=":material/fact_check:", url_path="desk-case"),
         "desk statistics": st.Page(
             desk_statistics.page, title="Work of the desk", icon=":material/query_stats:", url_path="desk-statistics"
         ),

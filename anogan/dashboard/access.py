@@ -24,6 +24,14 @@ JUDGMENTS = frozenset({"worklist", "case", "upload", "evaluation"})
 NEEDS: Mapping[str, Right] = MappingProxyType({"audit": "audit", "members": "administer"})
 """Pages that are for some roles alone."""
 
+SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Team": ("desk statistics", "audit", "members"),
+        "Detector": ("evaluation", "training", "versions", "model card", "health"),
+    }
+)
+"""What the menu folds away, so that the pages where cases are looked at stay one click away on a narrow screen, too."""
+
 _BLIND = "This desk is read blind first, so pages that show scores are not for its readers."
 _ROLE = "This page is not for your role on the desk."
 
@@ -65,7 +73,12 @@ def navigate(pages: Mapping[str, StreamlitPage], allowed: Mapping[str, Streamlit
         for name, page in pages.items()
         if name not in allowed
     ]
-    return st.navigation([home, *allowed.values(), *refused], position="top")
+    folded = {name for names in SECTIONS.values() for name in names}
+    menu = {"": [home, *(page for name, page in allowed.items() if name not in folded), *refused]}
+    for section, names in SECTIONS.items():
+        if here := [allowed[name] for name in names if name in allowed]:
+            menu[section] = here
+    return st.navigation(menu, position="top")
 
 
 def account() -> None:

@@ -1,4 +1,4 @@
-"""Case of the desk: look, decide, sign; on a desk read blind first the judgment comes after the first decision."""
+"""Desk case: look, decide, sign; on a desk read blind first the judgment comes after the first decision."""
 
 from __future__ import annotations
 

@@ -137,9 +137,9 @@ def test_what_a_person_may_not_see_is_not_even_known_to_the_router(
     known: dict[str, Any] = {}
     navigation = st.navigation
 
-    def spy(pages: list, **options: Any) -> Any:
-        known.update({page.url_path: (page._page, page.visibility) for page in pages})
-        return navigation(pages, **options)
+    def spy(menu: dict[str, list], **options: Any) -> Any:
+        known.update({page.url_path: (page._page, page.visibility) for pages in menu.values() for page in pages})
+        return navigation(menu, **options)
 
     monkeypatch.setattr(st, "navigation", spy)
     start("ana")
@@ -148,6 +148,34 @@ def test_what_a_person_may_not_see_is_not_even_known_to_the_router(
         function, visibility = known[address]
         assert function.func is access._refuse
         assert visibility == "hidden"
+
+
+@pytest.mark.parametrize(
+    ("user", "blind", "menu"),
+    [
+        ("ida", False, {"": "worklist case upload desk desk-case", "Team": "desk-statistics members"}),
+        ("uwe", True, {"": "worklist case upload desk desk-case", "Team": "desk-statistics audit"}),
+        ("ana", True, {"": "desk desk-case", "Team": "desk-statistics"}),
+    ],
+)
+def test_where_cases_are_read_is_one_click_away_and_the_rest_is_folded(
+    signed_in: Desk, monkeypatch: pytest.MonkeyPatch, user: str, blind: bool, menu: dict[str, str]
+) -> None:
+    import streamlit as st
+
+    signed_in.set_policy(Policy(blind_first=blind))
+    shown: dict[str, str] = {}
+    navigation = st.navigation
+
+    def spy(menu: dict[str, list], **options: Any) -> Any:
+        for section, pages in menu.items():
+            shown[section] = " ".join(page.url_path for page in pages if page.visibility != "hidden")
+        return navigation(menu, **options)
+
+    monkeypatch.setattr(st, "navigation", spy)
+    start(user)
+    evaluation = "" if user == "ana" else "evaluation "
+    assert shown == menu | {"Detector": f"{evaluation}training versions model-card health"}
 
 
 def test_without_a_sign_in_a_blind_desk_hides_scores_from_who_is_named_and_from_strangers(team_desk: Desk) -> None:

@@ -145,6 +145,8 @@ def test_a_case_of_the_desk_is_read_by_keys_alone(
         assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 150) == (scheme == "dark")
         wide = "() => [document.querySelector('[data-testid=stMain]').scrollWidth, innerWidth]"
         assert page.evaluate(wide) == [800, 800]
+        sections = page.locator('[data-testid="stTopNavSection"]').all_inner_texts()
+        assert [words.split()[0] for words in sections] == ["Team", "Detector"], "the whole menu stands in one row"
         for key, shown in (("t", "Confirm"), ("d", "Normal variant"), ("2", "Record")):
             page.keyboard.press(key)
             page.get_by_role("button", name=shown).wait_for()

@@ -20,7 +20,7 @@ def pages() -> None:
 
     both = {
         "desk": st.Page(desk_queue.page, title="Desk", url_path="desk", default=True),
-        "desk case": st.Page(desk_case.page, title="Case of the desk", url_path="desk-case"),
+        "desk case": st.Page(desk_case.page, title="Desk case", url_path="desk-case"),
     }
     page = st.navigation(list(both.values()))
     widgets.frame(both)

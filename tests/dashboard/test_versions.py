@@ -6,26 +6,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from desks import TEAM
+from proposals import propose
 from streamlit.testing.v1 import AppTest
 
 from anogan.detector import Detector
 from anogan.feedback import versions
 from anogan.review import Desk, open_desk
-
-TEST = {"made": 40, "found": 30, "passed": True, "reasons": []}
-FIGURES = {
-    "base": 0,
-    "admitted": [{"case": 7, "patches": 3}],
-    "refused": [{"case": 8, "reason": "the discriminator alone would flag it"}],
-    "verdict": "No difference shown: it flags about as many of these cases.",
-    "against": [],
-    "calibration_images": 24,
-    "flagged": [0.08, 0.04],
-    "planted": [[0.5, 0.4, 0.6], [0.55, 0.45, 0.65]],
-    "selftest": [TEST, TEST | {"found": 31}],
-}
 
 
 @pytest.fixture
@@ -45,16 +33,11 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setenv("ANOGAN_DESK", path)
     opened = open_desk(path)
     opened.set_role("ida", "admin")
-    opened.sign_in("ida").set_role("ana", "reader")
-    yield opened.sign_in("ida")
+    admin = opened.sign_in("ida")
+    for user, role in TEAM.items():
+        admin.set_role(user, role)  # type: ignore[arg-type]
+    yield admin
     opened.close()
-
-
-def propose(run: Path, detector: Detector, **figures: object) -> None:
-    """Keep a version 1 that has another threshold, with made-up figures."""
-    versions.keep(run)
-    other = detector.calibrate_scores(np.arange(30.0), 0.1)
-    versions._make(run, lambda folder: other.save(folder) and None, FIGURES | figures)
 
 
 def pages() -> None:
@@ -107,11 +90,20 @@ def test_an_admin_promotes_and_goes_back(run: Path, desk: Desk, tiny_detector: D
     assert not app.exception
 
 
-def test_a_reader_looks_on(run: Path, desk: Desk, tiny_detector: Detector) -> None:
+@pytest.mark.parametrize("user", ["ana", "eva", "uwe"], ids=["reader", "second reader", "auditor"])
+def test_who_is_no_admin_looks_on(run: Path, desk: Desk, tiny_detector: Detector, user: str) -> None:
     propose(run, tiny_detector)
-    app = start("ana")
+    app = start(user)
+    assert "case 7 (3)" in words(app)
     assert keys(app) & {"promote-0", "promote-1", "rollback"} == set()
     assert "An admin of the desk promotes versions" in words(app)
+
+
+def test_a_stranger_sees_no_version(run: Path, desk: Desk, tiny_detector: Detector) -> None:
+    propose(run, tiny_detector)
+    app = start("eve")
+    assert not app.subheader
+    assert "eve: is no member of this desk and may not see cases" in words(app)
 
 
 def test_what_lost_sensitivity_has_no_button(run: Path, desk: Desk, tiny_detector: Detector) -> None:
