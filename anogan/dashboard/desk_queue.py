@@ -142,7 +142,8 @@ def row(index: int, case: Case) -> None:
                 review.judgment_mark(case),
                 p_text(case.p_value),
                 review.moment(case.added),
-            )
+            ),
+            width="stretch",
         )
         if st.button("Open", key=f"open-{index}", type="tertiary", width=OPEN_WIDTH, help=f"Open case {case.id}"):
             review.open_case(case.id)

@@ -58,6 +58,9 @@ SHEET = """<style>
   list-style: none;
 }
 .st-key-queue ul > li { margin: 0; padding: 0; line-height: 1.35; overflow-wrap: anywhere; }
+.st-key-queue [class*="st-key-row-"] { flex-wrap: nowrap; }
+.st-key-queue [class*="st-key-row-"] > :first-child { flex: 1 1 0; min-width: 0; }
+.st-key-queue [data-testid="stCaptionContainer"] { margin-bottom: .3rem; }
 .st-key-queue .st-key-list-header { padding-right: calc(.8rem + 75px); /* the button with its gap */ }
 @media (max-width: 640px) { .st-key-queue ul { grid-template-columns: 1fr 1fr; } }
 [class*="st-key-row-"] .stElementToolbar { display: none; }
