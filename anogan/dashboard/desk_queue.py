@@ -131,7 +131,7 @@ def rows(cases: tuple[Case, ...]) -> None:
 
 
 def row(index: int, case: Case) -> None:
-    """Show one case as a row: two elements, for a page with one element for each cell is painted a second later."""
+    """Show one case as a row: two elements, for one element for each cell is slow to paint."""
     detail = " · ".join(filter(None, (case.subject, case.kind, case.reader and f"read by {case.reader}")))
     with st.container(border=True, key=f"row-{index}", horizontal=True, vertical_alignment="center"):
         st.markdown(
