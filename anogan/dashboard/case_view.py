@@ -11,7 +11,7 @@ import streamlit as st
 
 from anogan import heatmap
 from anogan.calibration import of_group
-from anogan.dashboard import charts, viewer, widgets
+from anogan.dashboard import case_chart, viewer, widgets
 from anogan.dashboard.widgets import number, p_text, plain
 from anogan.io.stack import Stack
 
@@ -231,10 +231,8 @@ def distribution(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     if not healthy:
         st.info("This detector is not calibrated, so there is no healthy distribution to compare with.")
         return
-    figure = charts.score_histogram(
-        {f"healthy calibration {summary.get('unit', 'images')}": healthy}, summary.get("threshold"), case["score"]
-    )
-    st.plotly_chart(figure, config=charts.PLAIN_BAR, alt=words)
+    unit = summary.get("unit", "images")
+    case_chart.show(healthy, summary.get("threshold"), case["score"], unit, words)
     promise = summary.get("promise")
     if promise:
         st.caption(plain(promise))

@@ -28,21 +28,18 @@ def _inked(figure: go.Figure) -> go.Figure:
     return figure
 
 
-def score_histogram(
-    groups: Mapping[str, Sequence[float]], threshold: float | None = None, case: float | None = None
-) -> go.Figure:
-    """Draw scores of one or two groups as histograms on common bins, with threshold and case as upright lines.
+def score_histogram(groups: Mapping[str, Sequence[float]], threshold: float) -> go.Figure:
+    """Draw scores of two groups as histograms on common bins, with the threshold as an upright line.
 
     Parameters
     ----------
     groups
         {name: scores}; the first is drawn in the color of healthy, the second in that of abnormal.
-    threshold, case
-        Where the lines stand, in units of the score; None draws none.
+    threshold
+        Where the line stands, in units of the score.
     """
     every = np.concatenate([np.asarray(scores, dtype=float) for scores in groups.values()] or [np.zeros(0)])
-    marks = [mark for mark in (threshold, case) if mark is not None and math.isfinite(mark)]
-    every = np.append(every[np.isfinite(every)], marks)
+    every = np.append(every[np.isfinite(every)], threshold if math.isfinite(threshold) else [])
     low, high = (float(every.min()), float(every.max())) if every.size else (0.0, 1.0)
     width = (high - low) / 40 or 1.0
     figure = go.Figure()
@@ -56,34 +53,26 @@ def score_histogram(
             xbins={"start": low, "end": high + width, "size": width},
             hovertemplate="score %{x}: %{y} images<extra>" + name + "</extra>",
         )
-    if threshold is not None:
-        _upright(figure, threshold, "threshold", THRESHOLD, "dash", 1.1)
-    if case is not None and math.isfinite(case):
-        _upright(figure, case, "this case", CASE, "solid", 1.0)
+    figure.add_vline(x=threshold, line_color=THRESHOLD, line_width=2, line_dash="dash")
+    figure.add_annotation(
+        x=threshold,
+        y=1.1,
+        yref="paper",
+        yanchor="bottom",
+        text=f"threshold {threshold:.2f}",
+        showarrow=False,
+        font={"color": THRESHOLD, "size": 13},
+    )
     figure.update_layout(
         barmode="overlay",
         height=270,
         margin={"l": 0, "r": 8, "t": 48, "b": 0},
         xaxis_title="score (higher = more anomalous)",
         yaxis_title="images",
-        showlegend=len(groups) > 1,
         legend={"orientation": "h", "y": -0.28, "x": 0},
         hovermode="closest",
     )
     return _inked(figure)
-
-
-def _upright(figure: go.Figure, x: float, words: str, color: str, dash: str, height: float) -> None:
-    figure.add_vline(x=x, line_color=color, line_width=2, line_dash=dash)
-    figure.add_annotation(
-        x=x,
-        y=height,
-        yref="paper",
-        yanchor="bottom",
-        text=f"{words} {x:.2f}",
-        showarrow=False,
-        font={"color": color, "size": 13},
-    )
 
 
 def scores_over_time(times: Sequence[datetime.datetime], scores: Sequence[float], threshold: float | None) -> go.Figure:

@@ -83,19 +83,18 @@ def open_case(id: int) -> None:
     widgets.open_page("desk case", case=str(id))
 
 
-def judgment_badge(case: Case) -> None:
-    """Show what the detector decided, or that it is withheld."""
+def judgment_mark(case: Case) -> str:
+    """Write what the detector decided, or that it is withheld, as a badge in Markdown."""
     if case.blind and case.status == "scored":
-        st.badge("Withheld", icon=":material/lock:", color="gray", help="Decide once before you see it.")
-    else:
-        widgets.verdict_badge({"status": case.status, "flagged": case.flagged, "p_value": case.p_value})
+        return ":gray-badge[:material/lock: Withheld]"
+    return widgets.verdict_mark({"status": case.status, "flagged": case.flagged, "p_value": case.p_value})
 
 
-def state_badge(case: Case) -> None:
-    """Show how far a case is."""
+def state_mark(case: Case) -> str:
+    """Write how far a case is as a badge in Markdown."""
     color = "blue" if case.state in WAITING else "green"
     words = case.state if case.verdict is None else f"{case.state}: {case.verdict}"
-    st.badge(words[:1].upper() + words[1:], color=color)  # type: ignore[arg-type]
+    return f":{color}-badge[{words[:1].upper()}{words[1:]}]"
 
 
 def moment(when: datetime.datetime) -> str:

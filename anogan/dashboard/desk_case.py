@@ -88,8 +88,10 @@ def header(case: Case) -> None:
     """Show what the case is and how far it is."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(plain(case.title), anchor=False, width="content")
-        review.state_badge(case)
-        review.judgment_badge(case)
+        st.markdown(review.state_mark(case), width="content")
+        withheld = case.blind and case.status == "scored"
+        hint = "Decide once before you see it." if withheld else None
+        st.markdown(review.judgment_mark(case), width="content", help=hint)
     name, _, hash = case.detector.rpartition(" ")
     detector = f"{name} {hash[:12]}".strip()
     facts = [f"Case {case.id}", case.kind, case.subject, f"came {review.moment(case.added)}", detector]

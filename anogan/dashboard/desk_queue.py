@@ -14,7 +14,7 @@ from anogan.dashboard.widgets import p_text, plain
 from anogan.review import KINDS, STATES, Case, Desk, Query
 
 PAGE_LENGTH = 20
-COLUMNS = [0.6, 3, 1.7, 1.6, 0.9, 1.6, 0.8]
+OPEN_WIDTH = 60
 FLAGS: Mapping[str, bool | None] = {"All": None, "Flagged": True, "Not flagged": False}
 
 
@@ -123,30 +123,35 @@ def nothing(query: Query, counts: Mapping[str, int]) -> None:
 
 def rows(cases: tuple[Case, ...]) -> None:
     """Show one page of the queue; a click anywhere on a row opens its case."""
-    with st.container(gap="xsmall"):
+    with st.container(gap="xsmall", key="queue"):
         with st.container(key="list-header"):
-            titles = ("Case", "Title", "State", "Judgment", "p-value", "Came", "")
-            for column, title in zip(st.columns(COLUMNS, vertical_alignment="center"), titles, strict=True):
-                column.caption(title)
+            st.caption(_cells("Case", "Title", "State", "Judgment", "p-value", "Came"))
         for index, case in enumerate(cases):
             row(index, case)
 
 
 def row(index: int, case: Case) -> None:
-    """Show one case as a row."""
-    with st.container(border=True, key=f"row-{index}"):
-        places = st.columns(COLUMNS, vertical_alignment="center")
-        places[0].markdown(str(case.id))
-        detail = " · ".join(filter(None, (case.subject, case.kind, case.reader and f"read by {case.reader}")))
-        places[1].markdown(f"**{plain(case.title)}**  \n{plain(detail)}")
-        with places[2]:
-            review.state_badge(case)
-        with places[3]:
-            review.judgment_badge(case)
-        places[4].markdown(p_text(case.p_value))
-        places[5].markdown(review.moment(case.added))
-        if places[6].button("Open", key=f"open-{index}", type="tertiary", help=f"Open case {case.id}"):
+    """Show one case as a row of two elements: its cells as one list, and the button that opens it."""
+    detail = " · ".join(filter(None, (case.subject, case.kind, case.reader and f"read by {case.reader}")))
+    with st.container(border=True, key=f"row-{index}", horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            _cells(
+                str(case.id),
+                f"**{plain(case.title)}**  \n  {plain(detail)}",
+                review.state_mark(case),
+                review.judgment_mark(case),
+                p_text(case.p_value),
+                review.moment(case.added),
+            ),
+            width="stretch",
+        )
+        if st.button("Open", key=f"open-{index}", type="tertiary", width=OPEN_WIDTH, help=f"Open case {case.id}"):
             review.open_case(case.id)
+
+
+def _cells(*words: str) -> str:
+    """Write the cells of a row as a list in Markdown, which style.py lays out in columns."""
+    return "\n".join(f"- {one}" for one in words)
 
 
 def turn_pages(places: list[str | None], after: str | None) -> None:

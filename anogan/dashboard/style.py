@@ -48,6 +48,21 @@ SHEET = """<style>
   cursor: pointer;
 }
 [class*="st-key-row-"] .stElementContainer:has(.stButton), [class*="st-key-row-"] .stButton * { position: static; }
+.st-key-queue ul {
+  display: grid;
+  grid-template-columns: .6fr 3fr 1.7fr 1.6fr .9fr 1.6fr;
+  gap: 0 1rem;
+  align-items: center;
+  margin: 0;
+  padding: 0;
+  list-style: none;
+}
+.st-key-queue ul > li { margin: 0; padding: 0; line-height: 1.35; overflow-wrap: anywhere; }
+.st-key-queue [class*="st-key-row-"] { flex-wrap: nowrap; }
+.st-key-queue [class*="st-key-row-"] > :first-child { flex: 1 1 0; min-width: 0; }
+.st-key-queue [data-testid="stCaptionContainer"] { margin-bottom: .3rem; }
+.st-key-queue .st-key-list-header { padding-right: calc(.8rem + 75px); /* the button with its gap */ }
+@media (max-width: 640px) { .st-key-queue ul { grid-template-columns: 1fr 1fr; } }
 [class*="st-key-row-"] .stElementToolbar { display: none; }
 [class*="st-key-row-"] img {
   width: 52px !important;

@@ -121,10 +121,15 @@ def verdict(case: Mapping[str, Any]) -> tuple[str, str, str]:
     return ("Flagged", ":material/flag:", "orange") if case["flagged"] else ("Not flagged", ":material/remove:", "blue")
 
 
-def verdict_badge(case: Mapping[str, Any]) -> None:
-    """Show the verdict as a badge: a word and an icon, so that color is never the only sign."""
+def verdict_mark(case: Mapping[str, Any]) -> str:
+    """Write the verdict as a badge in Markdown: a word and an icon, so that color is never the only sign."""
     words, icon, color = verdict(case)
-    st.badge(words, icon=icon, color=color)  # type: ignore[arg-type]
+    return f":{color}-badge[{icon} {words}]"
+
+
+def verdict_badge(case: Mapping[str, Any]) -> None:
+    """Show the verdict as a badge."""
+    st.markdown(verdict_mark(case), width="content")
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -106,12 +106,13 @@ class Plot:
         points = self._points([*x, *x[::-1]], [*low, *high[::-1]])
         self.marks.append(f'<polygon fill="{color}" fill-opacity="0.18" points="{points}"/>')
 
-    def box(self, x: tuple[float, float], y: tuple[float, float], color: str) -> None:
-        """Fill a rectangle."""
+    def box(self, x: tuple[float, float], y: tuple[float, float], color: str, words: str = "") -> None:
+        """Fill a rectangle; `words` are shown where the pointer rests on it."""
         left, right, top, bottom = self.across(x[0]), self.across(x[1]), self.up(max(y)), self.up(min(y))
         self.marks.append(
             f'<rect fill="{color}" fill-opacity="0.8" x="{left:.1f}" y="{top:.1f}" '
-            f'width="{max(right - left - 0.6, 0.4):.1f}" height="{bottom - top:.1f}"/>'
+            f'width="{max(right - left - 0.6, 0.4):.1f}" height="{bottom - top:.1f}">'
+            f"{f'<title>{escape(words)}</title>' if words else ''}</rect>"
         )
 
     def dot(self, x: float, y: float, color: str, hollow: bool = False) -> None:

@@ -112,7 +112,8 @@ def alts(app: AppTest) -> list[str]:
 
 
 def titles(app: AppTest) -> list[str]:
-    return [one.value.splitlines()[0].strip("* ").replace("\\", "") for one in app.markdown if "  \n" in one.value]
+    rows = [one.value.splitlines()[1] for one in app.markdown if one.value.startswith("- ")]
+    return [row.strip("-* ").replace("\\", "") for row in rows]
 
 
 def kinds(app: AppTest) -> dict[str, str]:
