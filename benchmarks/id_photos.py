@@ -312,6 +312,8 @@ def _parts(scored: dict[str, dict[int, Run]]) -> str:
     species = [*attacks.SPECIES, attacks.STYLEGAN]
     lines = ["", "| AUROC of its parts | " + " | ".join(species) + " |", "|---" * (len(species) + 1) + "|"]
     for name, runs in scored.items():
+        if name.startswith(f"{PRODUCT}: ") and name.replace(PRODUCT, ALIGNED) in scored:
+            continue  # the same networks see the same face
         lines.append(f"| {name} | " + " | ".join(f"{figures(runs, s)['auroc'][0]:.3f}" for s in species) + " |")
     if PRODUCT not in scored:
         return "\n".join(lines) + "\n"
