@@ -103,8 +103,10 @@ def propose(
     """
     tell = progress or (lambda what, done, total: None)
     new, admitted, refused = admit(detector, dismissed, splits, tell)
-    paths = [item.path for item in splits.calibration]
-    comparison = compare(detector, new, paths, progress=lambda done, total: tell("comparing", done, total))
+    paths, groups = [item.path for item in splits.calibration], [item.group for item in splits.calibration]
+    comparison = compare(
+        detector, new, paths, groups=groups, progress=lambda done, total: tell("comparing", done, total)
+    )
     tests = [
         measure.run(each, splits, lambda done, total: tell("testing", done, total)).to_json()
         for each in (detector, new)
