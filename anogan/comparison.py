@@ -4,7 +4,8 @@ Without labels nobody can say which is right where they differ. What can be said
 flags more, where they disagree most (so that a person looks there), and which of them finds more of the same anomalies
 planted into these very images, of kinds that neither was taught.
 
-Scores and flags are those of inspection. Anomalies are planted on the networks' grid. Where a profile judges noise,
+Scores and flags are those of inspection: where groups are calibrated by themselves, each image has the threshold of its
+group. Anomalies are planted on the networks' grid. Where a profile judges noise,
 too, that of the photo does not change by them, and flags none of the photos that they are planted into: what is found,
 the networks find.
 """
@@ -15,7 +16,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,7 +104,8 @@ class Comparison:
         One row per image, most disputed first: case, file, subject, scores, p-values and flags of A and B, and
         `disagreement`, the distance of its places in the two rankings as a share of the images.
     not_scored
-        One row per image that one of them could not judge: file, reason. They are in no figure.
+        One row per image that one of them could not judge, or whose group it is not calibrated for: file, reason. They
+        are in no figure.
     notes
         What the figures leave out.
     """
@@ -198,6 +200,7 @@ def compare(
     second: Detector,
     files: Sequence[str | os.PathLike[str]],
     *,
+    groups: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Compare two calibrated detectors on images that nobody has labeled.
@@ -208,6 +211,8 @@ def compare(
         The one in service (A), and the one that may replace it (B).
     files
         Images as they come in.
+    groups
+        The scanner, site or sex of each, where these are calibrated by themselves.
     progress
         Called with (images done, images in all).
 
@@ -227,15 +232,23 @@ def compare(
     rows: list[dict[str, Any]] = []
     not_scored: list[dict[str, str]] = []
     images: list[np.ndarray] = []
+    limits: list[list[float]] = []
+    uncalibrated = 0
     # Images on one grid can be faked once, the same for both.
     plantable = first.config.input == second.config.input
-    for scans in _batches(files, window, not_scored):
+    for scans in _batches(files, groups or [""] * len(files), window, not_scored):
         found = zip(scans, first.inspect_many(scans, BATCH), second.inspect_many(scans, BATCH), strict=True)
         for scan, a, b in found:
             if reason := next((result.reason for result in (a, b) if result.status != "scored"), ""):
                 not_scored.append({"file": scan.source, "reason": reason})
                 continue
+            own = [point.of(scan.group) for point in points]
+            if unknown := [result.reason for result, point in zip((a, b), own, strict=True) if point is None]:
+                not_scored.append({"file": scan.source, "reason": unknown[0]})
+                uncalibrated += 1
+                continue
             rows.append(_row(scan, a, b))
+            limits.append([point.threshold for point in own if point is not None])
             if plantable and len(images) < MOST_PLANTED:
                 images.append(to_network(scan, first.config.input))
         if progress is not None:
@@ -246,8 +259,11 @@ def compare(
             f"compare: {len(rows)} images were scored by both, at least {LEAST_CASES} are needed{first_reason}"
         )
     scores = np.array([[row["score_a"], row["score_b"]] for row in rows])
-    above = scores >= [point.threshold for point in points]
+    thresholds = np.array(limits)
+    above = scores >= thresholds
     notes = ["Rank agreement and flags say where the two differ, not who is right."]
+    if uncalibrated:
+        notes.append(f"Left out, because a group was not calibrated: {uncalibrated} of the images.")
     if points[0].false_alarm_rate != points[1].false_alarm_rate:
         notes.append("The two are set for different false-alarm rates: calibrate both for one, then compare again.")
     if plantable and first.config.input.noise:
@@ -255,8 +271,8 @@ def compare(
     planted: Flags | None = None
     kinds: dict[str, Flags] = {}
     if plantable:
-        thresholds = points[0].threshold, points[1].threshold
-        planted, kinds = _plant(first, second, thresholds, torch.from_numpy(np.stack(images)), above[: len(images)])
+        n = len(images)
+        planted, kinds = _plant(first, second, thresholds[:n], torch.from_numpy(np.stack(images)), above[:n])
     else:
         notes.append("Nothing was planted: the two see the images on different grids.")
     places = np.stack([rankdata(column) for column in scores.T], 1) / len(rows)
@@ -276,12 +292,15 @@ def compare(
 
 
 def _batches(
-    files: Sequence[str | os.PathLike[str]], window: WindowChoice, not_scored: list[dict[str, str]]
+    files: Sequence[str | os.PathLike[str]],
+    groups: Sequence[str],
+    window: WindowChoice,
+    not_scored: list[dict[str, str]],
 ) -> Iterator[list[Scan]]:
     scans: list[Scan] = []
-    for path in files:
+    for path, group in zip(files, groups, strict=True):
         try:
-            scans.append(read_scan(path, window))
+            scans.append(replace(read_scan(path, window), group=group))
         except (ValueError, OSError) as error:
             not_scored.append({"file": os.fspath(path), "reason": str(error)})
         if len(scans) == BATCH:
@@ -325,11 +344,14 @@ def _agreement(scores: np.ndarray, subjects: Sequence[str]) -> tuple[Estimate, E
 
 
 def _plant(
-    first: Detector, second: Detector, thresholds: tuple[float, float], images: torch.Tensor, flagged: np.ndarray
+    first: Detector, second: Detector, thresholds: np.ndarray, images: torch.Tensor, flagged: np.ndarray
 ) -> tuple[Flags | None, dict[str, Flags]]:
-    """Plant an anomaly into every image that neither flags as it is, the kinds in turn, and count who flags it."""
-    quiet = images[torch.from_numpy(~flagged.any(1))]
-    fakes, names = [], []
+    """Plant an anomaly into every image that neither flags as it is, the kinds in turn, and count who flags it.
+
+    Thresholds and flags are (N, 2), one row per image.
+    """
+    quiet, limits = images[torch.from_numpy(~flagged.any(1))], thresholds[~flagged.any(1)]
+    fakes, names, own = [], [], []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for turn, name in enumerate(UNSEEN):
@@ -337,16 +359,15 @@ def _plant(
             if len(part):
                 fakes.append(local_fakes(part, first.config.local_fakes, (name,))[0])
                 names += [name] * len(part)
+                own.append(limits[turn :: len(UNSEEN)])
     if not fakes:
         return None, {}
     planted = torch.cat(fakes)
-    hits = np.stack(
-        [
-            np.concatenate([detector.maps(batch).scores.numpy() for batch in planted.split(64)]) >= threshold
-            for detector, threshold in zip((first, second), thresholds, strict=True)
-        ],
-        axis=1,
-    )
+    scores = [
+        np.concatenate([detector.maps(batch).scores.numpy() for batch in planted.split(64)])
+        for detector in (first, second)
+    ]
+    hits = np.stack(scores, 1) >= np.concatenate(own)
     kind = np.array(names)
     by_kind = {name: Flags.of(*hits[kind == name].T) for name in dict.fromkeys(names)}
     return Flags.of(*hits.T), by_kind

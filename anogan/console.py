@@ -114,8 +114,8 @@ def router() -> Path:
     raise ValueError(f"{package.parent}: app.py is missing; install anogan again")
 
 
-def free_port(wanted: int) -> int:
-    """Return `wanted`, or the next port on this machine that nobody listens on.
+def free_port(wanted: int = 0) -> int:
+    """Return `wanted`, or the next port on this machine that nobody listens on; 0: any such port.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def free_port(wanted: int) -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+            return int(probe.getsockname()[1])
     raise ValueError(f"port {wanted}: it and the ports after it are taken; name another with --port")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from anogan import checkpoint
-from anogan.detector import Detector
+from anogan.detector import Detector, files
 from anogan.drift import Monitor
 from anogan.feedback import versions
 from anogan.io.pseudonym import key_name, person_hash
@@ -64,7 +64,7 @@ def erase(run: Path, subject: str, folders: Iterable[Path] = ()) -> Erasure:
     attempt(run, lambda: erase_counted(run, subject))
     works = versions.current(run) if (run / "detector.json").is_file() else None
     if works is not None:
-        versions.detach(run)  # killed on the way, what works still does
+        files.settle(run)  # killed on the way, what works still does
     for version in versions.listed(run):
         attempt(version.folder, lambda folder=version.folder: _erase_trained(folder, subject, run))  # type: ignore[misc]
     # What works is one of these, or a detector of its own.
@@ -182,6 +182,7 @@ def erase_counted(run: Path, person: str) -> list[str]:
 def _erase_trained(folder: Path, subject: str, run: Path) -> list[str]:
     """Erase a person from the detector in a folder, and from the pictures of the run's training."""
     detector, note = forget(Detector.load(folder), subject)
+    files.settle(folder)  # weights that a killed erasure has left behind
     if note is None:
         return []
     said = []

@@ -31,12 +31,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "review"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "dashboard"))
-from chromium import CHROMIUM, FLAGS, free_port  # these lie there
+from chromium import CHROMIUM, FLAGS  # these lie there
 from conftest import write_run
 from desks import new, storm
 from playwright.sync_api import Browser, sync_playwright
 from postgres import MISSING, Postgres
 
+from anogan.console import free_port
 from anogan.review import Desk, Query, cases_of, open_desk
 
 ROOT = Path(__file__).parents[1]

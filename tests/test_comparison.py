@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anogan.calibration import Calibration
 from anogan.comparison import Comparison, Flags, compare
 from anogan.detector import Detector
 from anogan.io import find_images
@@ -105,6 +106,24 @@ def test_different_grids_are_not_planted(tiny_detector: Detector, tiny_folder: P
     found = compare(tiny_detector, dataclasses.replace(tiny_detector, config=other), find_images([tiny_folder]))
     assert found.planted is None
     assert "Nothing was planted: the two see the images on different grids." in str(found)
+
+
+def test_each_image_has_the_threshold_of_its_group(tiny_detector: Detector, tiny_folder: Path) -> None:
+    """Group low is flagged whatever it shows, group high never; of two images the group is not calibrated."""
+    scores, names = np.repeat([-1e6, 1e6], 20), ["low"] * 20 + ["high"] * 20
+    apart = dataclasses.replace(tiny_detector, calibration=Calibration.fit(scores, 0.1, None, names, "scanner"))
+    files = find_images([tiny_folder])
+    groups = ["other"] * 2 + ["low"] * 9 + ["high"] * (len(files) - 11)
+    found = compare(apart, apart, files, groups=groups)
+    assert (found.flags.both, found.flags.neither) == (9, len(files) - 11)
+    assert {row["flagged_a"] for row in found.cases} == {True, False}
+    assert sorted(row["file"] for row in found.not_scored) == sorted(str(path) for path in files[:2])
+    assert found.not_scored[0]["reason"].startswith("not calibrated: scanner other is unknown")
+    assert "Left out, because a group was not calibrated: 2 of the images." in found.notes
+    assert found.planted is not None
+    assert (found.planted.both, found.planted.neither) == (0, len(files) - 11)
+    with pytest.raises(ValueError, match="the first that was not: not calibrated: the image names no scanner"):
+        compare(apart, apart, files)
 
 
 def test_what_is_refused(tiny_detector: Detector, tiny_folder: Path) -> None:

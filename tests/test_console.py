@@ -85,6 +85,13 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
     assert console.free_port(taken) == taken
 
 
+def test_any_free_port_will_do() -> None:
+    port = console.free_port()
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", port))
+        assert holder.getsockname()[1] == port > 0
+
+
 @pytest.mark.parametrize(
     ("host", "address"),
     [

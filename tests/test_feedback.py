@@ -105,6 +105,13 @@ def test_a_variant_that_several_people_show_enters(
     assert proposal.detector.reference.gaussian is detector.reference.gaussian
 
 
+def test_images_of_unknown_persons_do_not_vouch_for_each_other(
+    detector: Detector, variants: list[Dismissed], splits: Splits
+) -> None:
+    with pytest.raises(ValueError, match="none of 6 dismissed images passes the novelty gate"):
+        admit(detector, [dataclasses.replace(one, subject="") for one in variants], splits)
+
+
 def test_the_threshold_comes_from_the_same_calibration_images(
     detector: Detector, proposal: Proposal, splits: Splits
 ) -> None:

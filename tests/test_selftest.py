@@ -11,8 +11,9 @@ import torch
 
 import anogan
 from anogan import cli
+from anogan.calibration import Calibration
 from anogan.config import LocalFakesConfig
-from anogan.dataset import Splits
+from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
 from anogan.metrics import binomial
 from anogan.selftest import chart, measure
@@ -115,6 +116,32 @@ def test_a_blind_and_a_nervous_detector_fail(
     assert nervous.false_alarms == (n_healthy, n_healthy)
     (reason,) = nervous.reasons()
     assert "healthy images were flagged" in reason
+
+
+def test_each_image_has_the_threshold_of_its_group(
+    tiny_detector: Detector, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Group low is flagged whatever it shows, group high never; of one image in each split the group is unknown."""
+    monkeypatch.setattr(measure, "SIZES", SIZES[-1:])
+    monkeypatch.setattr(measure, "CONTRASTS", CONTRASTS[-1:])
+
+    def grouped(scans: ScanSet) -> ScanSet:
+        names = ["other", "low", "low"] + ["high"] * len(scans)
+        healthy = iter(names)
+        items = [item if item.label else dataclasses.replace(item, group=next(healthy)) for item in scans]
+        return dataclasses.replace(scans, items=tuple(items))
+
+    parts = Splits(splits.train, grouped(splits.calibration), grouped(splits.test))
+    scores, names = np.repeat([-1e9, 1e9], [40, 20]), ["low"] * 40 + ["high"] * 20
+    point = Calibration.fit(scores, 0.1, None, names, "scanner")
+    test = measure.run(dataclasses.replace(tiny_detector, calibration=point), parts)
+    assert test.n_images == len(splits.calibration) - 1
+    assert test.false_alarms == (2, int((splits.test.labels == 0).sum()) - 1)
+    assert [cell.found for cell in test.cells] == [2, 2]
+    assert test.allowed == point.groups["high"].bound() > point.groups["low"].bound()
+    assert test.to_json()["notes"][-1] == "Left out, because their group is not calibrated: 2 images."
+    with pytest.raises(ValueError, match="none of its images is of a scanner that is calibrated"):
+        measure.run(dataclasses.replace(tiny_detector, calibration=point), splits)
 
 
 def test_without_an_operating_point_there_is_no_test(tiny_detector: Detector, splits: Splits) -> None:

@@ -108,7 +108,7 @@ def erase(
         from anogan.serving.erasing import erase_screenings, subject_of
 
         place = screenings or run / "screenings"
-        count, elsewhere = erase_screenings(database, place, subject or subject_of(reference))
+        count, elsewhere = erase_screenings(run, database, place, subject or subject_of(reference))
         if count:
             found.done.append(f"{count} {'screening' if count == 1 else 'screenings'} in {place}, prints and cases too")
         found.problems += [(place, f"does not hold screening {number}; name its own store") for number in elsewhere]

@@ -86,7 +86,7 @@ def _already_trained(run: Path, config: Config) -> bool:
         raise ValueError(
             f"{run}: was started with other settings; choose another --run, or leave out --profile and --set"
         )
-    return (run / "detector.safetensors").is_file()
+    return (run / "detector.json").is_file()  # written last
 
 
 @app.command()

@@ -67,8 +67,9 @@ def selftest(run: Run, data: Data) -> None:
     from anogan.dataset import open_dataset
     from anogan.selftest import chart, measure, verdict
 
+    column = "" if detector.calibration is None else detector.calibration.column
     with Bar("groups of anomalies") as bar:
-        test = measure.run(detector, open_dataset(data, detector.config), bar).to_json()
+        test = measure.run(detector, open_dataset(data, detector.config, group=column), bar).to_json()
     write_text(run / verdict.CHART, chart.draw(test))
     write_json(run / verdict.FILE, test | {"detector": verdict.fingerprint(run)})
     _print_selftest(test)

@@ -65,6 +65,10 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="Where comparison.json and comparison.csv go. Default: RUN_B/comparison.")
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(help="The images' scanner, site or sex, where the runs were calibrated for each by itself."),
+    ] = "",
 ) -> None:
     """Judge an upgrade on unlabeled images: where two detectors agree, and which finds more planted anomalies."""
     from anogan.io import find_images
@@ -74,7 +78,7 @@ def compare(
     from anogan import comparison
 
     with Bar("comparing") as bar:
-        found = comparison.compare(*detectors, files, progress=bar)
+        found = comparison.compare(*detectors, files, groups=[group] * len(files), progress=bar)
     folder = out or second / "comparison"
     found.save(folder)
     typer.echo(str(found))

@@ -1,4 +1,8 @@
-"""The files of a run folder that hold its detector: `profile.toml`, `detector.safetensors` and `detector.json`."""
+"""The files of a run folder that hold its detector: `profile.toml`, `detector.safetensors` and `detector.json`.
+
+`detector.json` names the weights that it belongs to where these are other ones than `detector.safetensors`: those of a
+promoted version (anogan.feedback), or, while a detector takes the place of another, `detector-HASH.safetensors`.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,13 @@ from anogan import checkpoint
 from anogan.calibration import Calibration
 from anogan.config import Config, load_config
 from anogan.detector.native import NativeScale
+from anogan.io.atomic import write_bytes
 from anogan.networks import Networks
 from anogan.reference import Reference
 from anogan.scoring import Fusion
 
 FORMAT = 4
+WEIGHTS = "detector.safetensors"
 
 
 def pack(networks: Networks, reference: Reference, fusion: Fusion, native: NativeScale | None) -> dict[str, Tensor]:
@@ -31,12 +37,36 @@ def pack(networks: Networks, reference: Reference, fusion: Fusion, native: Nativ
 
 
 def write(folder: Path, config: Config, tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> None:
-    """Write the three files; `described` is what stands in `detector.json` beside the hashes of the two others."""
-    text = config.to_toml()
-    checkpoint.write_text(folder / "profile.toml", text)
-    digest = checkpoint.write_tensors(folder / "detector.safetensors", tensors)
-    hashes = {"sha256": digest, "profile_sha256": hashlib.sha256(text.encode()).hexdigest()}
-    checkpoint.write_json(folder / "detector.json", {"format": FORMAT, **hashes, **described})
+    """Write the three files; `described` is what stands in `detector.json` beside the hashes of the two others.
+
+    A detector that stands there is replaced at once by the writing of `detector.json`: killed before it, the old one
+    can be loaded, killed after it, the new one. Where the profile says something else, there is a moment of neither.
+    """
+    text, path = config.to_toml(), folder / "detector.json"
+    if not _says(folder / "profile.toml", config):
+        checkpoint.write_text(folder / "profile.toml", text)
+    profile_hash = hashlib.sha256((folder / "profile.toml").read_bytes()).hexdigest()
+    stands = path.is_file()
+    weights = f"detector-{checkpoint.digest(tensors)[:16]}.safetensors" if stands else WEIGHTS
+    digest = checkpoint.write_tensors(folder / weights, tensors)
+    hashes = {"sha256": digest, "profile_sha256": profile_hash}
+    pointer = {"weights": weights} if stands else {}
+    checkpoint.write_json(path, {"format": FORMAT, **hashes, **described, **pointer})
+    if stands:
+        settle(folder)
+
+
+def settle(folder: Path) -> None:
+    """Bring the weights that work to `detector.safetensors`, and remove those that nobody names.
+
+    It finishes a `write` that was killed, and detaches the folder from a promoted version.
+    """
+    described = checkpoint.read_json(folder / "detector.json")
+    if (weights := described.pop("weights", WEIGHTS)) != WEIGHTS:
+        write_bytes(folder / WEIGHTS, (folder / weights).read_bytes())
+        checkpoint.write_json(folder / "detector.json", described)
+    for path in folder.glob("detector-*.safetensors"):
+        path.unlink()
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -58,7 +88,7 @@ def read(folder: Path) -> dict[str, Any]:
     if hashlib.sha256(text).hexdigest() != described.get("profile_sha256"):
         raise ValueError(f"{profile}: missing or altered since training; restore it or train again")
     config = load_config(profile)
-    path = folder / described.get("weights", "detector.safetensors")  # those of a promoted version: anogan.feedback
+    path = folder / described.get("weights", WEIGHTS)
     tensors = checkpoint.read_tensors(path, described.get("sha256"))
     networks = Networks.build(config)
     for name, network in vars(networks).items():
@@ -79,6 +109,14 @@ def read(folder: Path) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder}: damaged run folder ({error}); restore it or train again") from None
+
+
+def _says(profile: Path, config: Config) -> bool:
+    """Tell whether a profile is there and means this, in whatever words: then it need not change."""
+    try:
+        return profile.is_file() and load_config(profile) == config
+    except ValueError:
+        return False
 
 
 def _point(described: dict[str, Any] | None, unit: str) -> Calibration | None:

@@ -103,8 +103,10 @@ def propose(
     """
     tell = progress or (lambda what, done, total: None)
     new, admitted, refused = admit(detector, dismissed, splits, tell)
-    paths = [item.path for item in splits.calibration]
-    comparison = compare(detector, new, paths, progress=lambda done, total: tell("comparing", done, total))
+    paths, groups = [item.path for item in splits.calibration], [item.group for item in splits.calibration]
+    comparison = compare(
+        detector, new, paths, groups=groups, progress=lambda done, total: tell("comparing", done, total)
+    )
     tests = [
         measure.run(each, splits, lambda done, total: tell("testing", done, total)).to_json()
         for each in (detector, new)
@@ -167,8 +169,8 @@ def admit(
     passed = [one for one in seen if not one.refusal]
     refused = [(case.case, one) for case, one in zip(dismissed, taken, strict=True) if isinstance(one, str)]
     refused += [(one.image.case, one.refusal) for one in seen if one.refusal]
-    whose: dict[str, int] = {}
-    owners = [whose.setdefault(one.image.subject or one.file, len(whose)) for one in passed for _ in one.patches]
+    whose: dict[str, int] = {}  # images of unknown persons may all be of one: they do not vouch for each other
+    owners = [whose.setdefault(one.image.subject, len(whose)) for one in passed for _ in one.patches]
     none = torch.zeros(0, bank.bank.shape[1])
     patches = torch.cat([none, *(one.patches for one in passed)])
     suspicious = torch.cat([none, *(one.patches for one in seen if one.refusal)])

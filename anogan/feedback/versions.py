@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from anogan import checkpoint
-from anogan.detector import Detector
+from anogan.detector import Detector, files
 from anogan.feedback.proposal import Proposal
 from anogan.io.atomic import write_bytes
 from anogan.review import Desk
@@ -79,7 +79,7 @@ def find(run: Path, number: int) -> Version:
 def current(run: Path) -> int | None:
     """Return which version works; None: one that is not kept as a version, such as after `anogan calibrate`."""
     works = _own(checkpoint.read_json(run / "detector.json"))
-    same = [one.number for one in listed(run) if checkpoint.read_json(one.folder / "detector.json") == works]
+    same = [one.number for one in listed(run) if _own(checkpoint.read_json(one.folder / "detector.json")) == works]
     return same[-1] if same else None
 
 
@@ -139,17 +139,9 @@ def rollback(run: Path, desk: Desk) -> Version:
         return version
 
 
-def detach(run: Path) -> None:
-    """Let what works be read from the run folder alone, while the files of its version change."""
-    described, weights = checkpoint.read_json(run / "detector.json"), "detector.safetensors"
-    if (source := described.pop("weights", weights)) != weights:
-        write_bytes(run / weights, (run / source).read_bytes())
-        checkpoint.write_json(run / "detector.json", described)
-
-
 def refresh(run: Path, number: int) -> list[str]:
     """Bring what works up to its version, whose files have changed, and say nothing."""
-    version, weights = find(run, number), "detector.safetensors"
+    version, weights = find(run, number), files.WEIGHTS
     _install(run, version, _replaced(run))
     write_bytes(run / weights, (version.folder / weights).read_bytes())  # nobody reads it, but somebody might look
     return []
@@ -165,8 +157,9 @@ def _switch(run: Path, version: Version, before: Version, replaced: list[int], d
 
 
 def _install(run: Path, version: Version, replaced: list[int]) -> None:
+    files.settle(version.folder)
     described = checkpoint.read_json(version.folder / "detector.json")
-    weights = str(Path(_FOLDER, version.folder.name, "detector.safetensors"))
+    weights = str(Path(_FOLDER, version.folder.name, files.WEIGHTS))
     checkpoint.write_json(run / "detector.json", described | {"weights": weights, "replaced": replaced})
     if (version.folder / verdict.FILE).is_file():  # the same detector, by another file
         _write_selftest(run, checkpoint.read_json(version.folder / verdict.FILE))
@@ -180,11 +173,11 @@ def _keep(run: Path) -> Version:
     if (number := current(run)) is not None:
         return find(run, number)
     described = checkpoint.read_json(run / "detector.json")
-    weights = run / described.get("weights", "detector.safetensors")
+    weights = run / described.get("weights", files.WEIGHTS)
 
     def write(folder: Path) -> None:
         write_bytes(folder / "profile.toml", (run / "profile.toml").read_bytes())
-        write_bytes(folder / "detector.safetensors", weights.read_bytes())
+        write_bytes(folder / files.WEIGHTS, weights.read_bytes())
         checkpoint.write_json(folder / "detector.json", _own(described))
         if (run / verdict.FILE).is_file():
             test = checkpoint.read_json(run / verdict.FILE)

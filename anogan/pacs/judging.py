@@ -19,7 +19,8 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
     """Return what judges a study by a run's detector: every series as a volume, each with derived objects of its own.
 
     While the run's drift monitor has an alarm, nothing is decided. What the study cannot be scored for is its
-    ValueError: no series was scored, and why.
+    ValueError: no series was scored, or the result of one cannot be written as objects, and why. The desk has
+    all series even then.
 
     Parameters
     ----------
@@ -36,6 +37,7 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
         problems: list[tuple[Path, str]] = []
         files: list[Path] = []
         reasons: list[str] = []
+        unwritten: list[str] = []
         titles: dict[str, str] = {}
         paused = drift.warning(run)
         writer = None
@@ -49,10 +51,15 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
             if result.status != "scored":
                 reasons.append(result.reason)
                 continue
-            files += write_derived(series, series.files, result, summary, study.parent / "work")
+            try:
+                files += write_derived(series, series.files, result, summary, study.parent / "work")
+            except ValueError as error:
+                unwritten.append(str(error))
         if desk is not None and writer is not None:
             writer.close()
             desk.add_many(_cases(writer.folder, titles))
+        if unwritten:
+            raise ValueError("; ".join(unwritten))
         reasons += [reason for _, reason in problems]
         if not files:
             raise ValueError("; ".join(dict.fromkeys(reasons)) or "the study holds no images")

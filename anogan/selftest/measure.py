@@ -2,7 +2,8 @@
 
 The anomalies are those of `anogan.local_fakes`, put into the healthy images of the calibration split: of the kinds that
 the discriminator was taught, and of kinds that it never met. False alarms are counted on the healthy images of the test
-split, because on those that calibrated the rate is what it is by construction.
+split, because on those that calibrated the rate is what it is by construction. Where groups are calibrated by
+themselves, each image has the threshold of its group, and one whose group is not calibrated is left out.
 
 Where the profile judges noise, too, false alarms are those of both scales. Anomalies are put into the networks' image,
 which the noise at the photo's own resolution does not see: only what the networks find of them counts.
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anogan.calibration import Calibration
 from anogan.config import LocalFakesConfig
 from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
@@ -63,11 +65,13 @@ class SelfTest:
     false_alarms
         Healthy images of the test split, flagged and in all.
     allowed
-        The false-alarm rate that the calibration set keeps with 95 % confidence.
+        The false-alarm rate that the calibration set keeps with 95 % confidence; of groups, that of the laxest.
     n_images
         Healthy images of the calibration split that bore anomalies.
     noise
         Whether the detector judges noise, too, which the anomalies do not change.
+    uncalibrated
+        Images that were left out because their group is not calibrated.
     """
 
     cells: tuple[Cell, ...]
@@ -76,6 +80,7 @@ class SelfTest:
     allowed: float
     n_images: int
     noise: bool = False
+    uncalibrated: int = 0
 
     def reasons(self) -> list[str]:
         """Return why the detector fails, one clause each; nothing when it passes."""
@@ -128,6 +133,11 @@ class SelfTest:
                 "False alarms are counted on healthy images of the test split.",
                 "Exact 95 % intervals, which take the images as independent.",
                 *(["Anomalies are in the networks' image, so their noise is not judged."] if self.noise else []),
+                *(
+                    [f"Left out, because their group is not calibrated: {self.uncalibrated} images."]
+                    if self.uncalibrated
+                    else []
+                ),
             ],
         }
 
@@ -148,16 +158,22 @@ def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None]
     Raises
     ------
     ValueError
-        The detector is not calibrated, no image of the calibration split can be read, or an image is of a reviewed
-        case that the detector has taken in.
+        The detector is not calibrated, no image of the calibration split can be read or is of a calibrated group, or an
+        image is of a reviewed case that the detector has taken in.
     """
-    if detector.calibration is None:
+    point = detector.calibration
+    if point is None:
         raise ValueError("self-test: the detector is not calibrated; run `anogan calibrate` first")
     for part in (splits.calibration, splits.test):
         refuse_reviewed(detector.provenance, part)
-    threshold = detector.calibration.threshold
-    images, _, sides = _read(splits.calibration, detector, MOST_IMAGES)
+    bearing = _Images.read(splits.calibration, detector, point, MOST_IMAGES)
+    images = bearing.pixels
     if not len(images):
+        if bearing.uncalibrated:
+            raise ValueError(
+                f"{splits.calibration.name}: none of its images is of a {point.column} that is calibrated; calibrate "
+                "on it first"
+            )
         raise ValueError(f"{splits.calibration.name}: none of its images can be read; the self-test needs some")
     torch.manual_seed(detector.config.training.seed)
     cells = []
@@ -167,15 +183,23 @@ def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None]
             progress(done, len(grid))
         fakes, made = anomalies(images, detector.config.local_fakes, FAMILIES[family], size, contrast)
         total = int(made.sum())
-        found = int((_scores(detector, fakes[made]) >= threshold).sum())
+        found = int((_scores(detector, fakes[made]) >= bearing.thresholds[made.numpy()]).sum())
         cells.append(Cell(family, size, contrast, total, found, binomial(found, total) if total else None))
-    healthy, noise, _ = _read(splits.test.subset(np.flatnonzero(splits.test.labels == 0).tolist()), detector)
-    flagged = int((np.maximum(_scores(detector, healthy), noise) >= threshold).sum())
+    test = splits.test.subset(np.flatnonzero(splits.test.labels == 0).tolist())
+    healthy = _Images.read(test, detector, point)
+    flagged = int((np.maximum(_scores(detector, healthy.pixels), healthy.noise) >= healthy.thresholds).sum())
     if progress is not None:
         progress(len(grid), len(grid))
-    millimeters = tuple(float(size * np.median(sides)) for size in SIZES) if sides else None
-    allowed, judges_noise = detector.calibration.bound(), detector.native is not None
-    return SelfTest(tuple(cells), millimeters, (flagged, len(healthy)), allowed, len(images), judges_noise)
+    millimeters = tuple(float(size * np.median(bearing.sides)) for size in SIZES) if bearing.sides else None
+    return SelfTest(
+        tuple(cells),
+        millimeters,
+        (flagged, len(healthy.pixels)),
+        max(part.bound() for part in (point.groups or {"": point}).values()),
+        len(images),
+        detector.native is not None,
+        bearing.uncalibrated + healthy.uncalibrated,
+    )
 
 
 def anomalies(
@@ -226,29 +250,59 @@ def _scores(detector: Detector, images: Tensor) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _read(scans: ScanSet, detector: Detector, most: int | None = None) -> tuple[Tensor, np.ndarray, list[float]]:
-    """Return readable images, at most so many, the scores of their noise, and sides in mm where the spacing is known.
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """Readable images of calibrated groups.
 
-    Images are (N, C, S, S), scores (N,), -inf where the profile does not judge noise. Images are stretched to a square,
-    so the side is that of the square of the same area.
+    Attributes
+    ----------
+    pixels
+        (N, C, S, S)
+    noise
+        (N,) the scores of their noise, -inf where the profile does not judge it.
+    thresholds
+        (N,)
+    sides
+        In mm, where the spacing is known. Images are stretched to a square, so the side is that of the square of the
+        same area.
+    uncalibrated
+        How many were left out for their group.
     """
-    order = np.random.default_rng(detector.config.training.seed).permutation(len(scans))
-    config = detector.config.input
-    images: list[np.ndarray] = []
-    noise: list[float] = []
-    sides: list[float] = []
-    for index in order:
-        if most is not None and len(images) == most:
-            break
-        try:
-            scan = scans.read(int(index))
-            image = to_network(scan, config)
-            noise.append(-math.inf if detector.native is None else detector.native.of(scan).score(scan.pixels))
-        except (ValueError, OSError):
-            continue  # `anogan evaluate` and `anogan calibrate` name such files
-        images.append(image)
-        if scan.spacing is not None:
-            height, width = scan.pixels.shape[:2]
-            sides.append(math.sqrt(height * scan.spacing[0] * width * scan.spacing[1]))
-    empty = np.empty((0, config.channels, config.size, config.size), np.float32)
-    return torch.from_numpy(np.stack(images) if images else empty), np.array(noise), sides
+
+    pixels: Tensor
+    noise: np.ndarray
+    thresholds: np.ndarray
+    sides: list[float]
+    uncalibrated: int
+
+    @classmethod
+    def read(cls, scans: ScanSet, detector: Detector, point: Calibration, most: int | None = None) -> _Images:
+        """Read them in an order drawn by the profile's seed, at most so many."""
+        order = np.random.default_rng(detector.config.training.seed).permutation(len(scans))
+        config = detector.config.input
+        images: list[np.ndarray] = []
+        noise: list[float] = []
+        thresholds: list[float] = []
+        sides: list[float] = []
+        uncalibrated = 0
+        for index in order:
+            if most is not None and len(images) == most:
+                break
+            own = point.of(scans[int(index)].group)
+            if own is None:
+                uncalibrated += 1
+                continue
+            try:
+                scan = scans.read(int(index))
+                image = to_network(scan, config)
+                noise.append(-math.inf if detector.native is None else detector.native.of(scan).score(scan.pixels))
+            except (ValueError, OSError):
+                continue  # `anogan evaluate` and `anogan calibrate` name such files
+            images.append(image)
+            thresholds.append(own.threshold)
+            if scan.spacing is not None:
+                height, width = scan.pixels.shape[:2]
+                sides.append(math.sqrt(height * scan.spacing[0] * width * scan.spacing[1]))
+        empty = np.empty((0, config.channels, config.size, config.size), np.float32)
+        pixels = torch.from_numpy(np.stack(images) if images else empty)
+        return cls(pixels, np.array(noise), np.array(thresholds), sides, uncalibrated)

@@ -1,5 +1,7 @@
 """Erase screenings: the case on the desk, pictures, prints, links, and what the database says.
 
+With its last screening a reference leaves the drift monitor, too.
+
     STORE/erasing/<screening>/    its pictures, until the rest is erased
 
 A folder there says that an erasure has begun, so that after a crash it is finished.
@@ -8,14 +10,17 @@ A folder there says that an erasure has begun, so that after a crash it is finis
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
+from anogan.erasure import erase_counted
 from anogan.io.atomic import sync
 from anogan.io.pseudonym import keyed_hash
 from anogan.io.sqlite import scrub
@@ -60,12 +65,16 @@ class Eraser:
         Its prints.
     desk
         The review desk.
+    forget
+        Has the drift monitor forget a reference.
     """
 
-    def __init__(self, engine: Engine, store: Path, linkage: Linkage, desk: Desk) -> None:
+    def __init__(
+        self, engine: Engine, store: Path, linkage: Linkage, desk: Desk, forget: Callable[[str], object]
+    ) -> None:
         self._read, self._write = engine, engine.execution_options(write=True)
         self._cases, self._erasing = store.resolve() / "cases", store.resolve() / "erasing"
-        self._linkage, self._desk = linkage, desk
+        self._linkage, self._desk, self._forget = linkage, desk, forget
         self._erasing.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def erase(self, number: str, settled: bool = False) -> bool:
@@ -76,7 +85,8 @@ class Eraser:
         Elsewhere
             Another server has its pictures.
         ValueError
-            The desk cannot be reached; nothing was erased.
+            The desk cannot be reached, and nothing was erased; or the drift monitor is damaged, and the rest is erased
+            when it is asked for again.
         """
         case, place = self._cases / number, self._erasing / number
         if not (case.is_dir() or place.is_dir() or number in self._linkage):
@@ -123,6 +133,9 @@ class Eraser:
 
     def _finish(self, place: Path) -> None:
         self._linkage.erase(place.name)
+        # Before the database forgets whose it was: killed in between, it is done again.
+        if reference := self._last_of(place.name):
+            self._forget(reference)
         with Session(self._write) as session:
             session.execute(delete(ScreeningRow).where(ScreeningRow.id == place.name))  # links go with it
             session.commit()
@@ -131,14 +144,23 @@ class Eraser:
             shutil.rmtree(place)
         sync(self._erasing)
 
+    def _last_of(self, number: str) -> str:
+        """Return the reference whose only screening this is, or ""."""
+        own = select(ScreeningRow.reference).where(ScreeningRow.id == number).scalar_subquery()
+        with Session(self._read) as session:
+            found = session.execute(
+                select(ScreeningRow.id, ScreeningRow.reference).where(ScreeningRow.reference == own).limit(2)
+            ).all()
+        return found[0].reference if len(found) == 1 else ""
 
-def erase_screenings(database: str, store: Path, subject: str) -> tuple[int, list[str]]:
+
+def erase_screenings(run: Path, database: str, store: Path, subject: str) -> tuple[int, list[str]]:
     """Erase a person's screenings, also while a server works with them; see `Eraser.erase_subject`.
 
     Parameters
     ----------
-    database, store
-        Those of the server.
+    run, database, store
+        Those of the server; the run's drift monitor forgets the person.
     subject
         The pseudonym of the reference, as `subject_of` returns it.
 
@@ -153,6 +175,7 @@ def erase_screenings(database: str, store: Path, subject: str) -> tuple[int, lis
     desk = open_desk(database)
     try:
         with Linkage.open(store / "links.sqlite") as linkage:
-            return Eraser(open_tables(database), store, linkage, desk).erase_subject(subject)
+            forget = functools.partial(erase_counted, run)
+            return Eraser(open_tables(database), store, linkage, desk, forget).erase_subject(subject)
     finally:
         desk.close()

@@ -146,7 +146,7 @@ class Screener:
         except Timeout:
             raise ValueError(f"{store}: is in use by another `anogan serve`; choose another folder") from None
         self._linkage, self._linking = Linkage.open(store / "links.sqlite"), threading.Lock()
-        self._eraser = Eraser(engine, store, self._linkage, desk)
+        self._eraser = Eraser(engine, store, self._linkage, desk, self._watch.forget)
 
     def close(self) -> None:
         """Give the store back, with all scores in the drift monitor."""

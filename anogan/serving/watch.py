@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from anogan import drift
+from anogan.erasure import erase_counted
 
 log = logging.getLogger("anogan.serving")
 EVERY, MOST = 10.0, 100  # seconds, and cases, after which what was scored is counted: its file is written whole
@@ -75,6 +76,12 @@ class Watch:
                     monitor.save(self._run)
             except (ValueError, OSError) as error:
                 log.error("%d cases are not in the drift monitor (%s)", len(cases), _why(error))
+
+    def forget(self, person: str) -> None:
+        """Have the monitor forget a person, also one of the last seconds, see `anogan.erasure.erase_counted`."""
+        self.flush()
+        with self._lock:
+            erase_counted(self._run, person)
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
-from chromium import CHROMIUM, FLAGS, free_port
+from chromium import CHROMIUM, FLAGS
 from desks import TEAM, new
 
+from anogan.console import free_port
 from anogan.io.results import ResultsWriter, read_results
 from anogan.review import Desk, open_desk
 from anogan.scan import Result, Scan

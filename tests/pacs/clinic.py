@@ -22,6 +22,7 @@ import requests
 from pydicom import dcmread
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
+from anogan.console import free_port
 from anogan.io.dicom import write_dicom
 from anogan.pacs.listener import Listener
 from anogan.pacs.queue import Queue
@@ -68,12 +69,6 @@ def judge(study: Path) -> list[Path]:
     path = study.parent / "work" / "result.dcm"
     ds.save_as(path, enforce_file_format=True)
     return [path]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

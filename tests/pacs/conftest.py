@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clinic import MISSING, Orthanc, free_port
+from clinic import MISSING, Orthanc
+
+from anogan.console import free_port
 
 
 @pytest.fixture

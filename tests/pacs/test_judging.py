@@ -191,6 +191,37 @@ def test_a_series_that_is_not_scored_is_a_case_too(study: Path, tiny_run: Path, 
     assert case.folder == ""
 
 
+def test_a_series_whose_objects_cannot_be_written_keeps_none_from_the_desk(
+    study: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from anogan.detector import Detector
+    from anogan.pacs import judging
+    from anogan.review import open_desk
+
+    row, column = np.mgrid[:48, :48]
+    disc = (800 * ((row - 24) ** 2 + (column - 24) ** 2 < 400)).astype(np.uint16)
+    for number in range(5):
+        uids = (uid("discs"), uid("second series"), uid(f"second {number}"))
+        write_dicom(study / f"second-{number}.dcm", disc, uids=uids, position=(0, 0, 2.0 * number), patient_id="secret")
+    real, calls = judging.write_derived, []
+
+    def fails_first(*given: Any) -> list[Path]:
+        calls.append(given)
+        if len(calls) == 1:
+            raise ValueError("first: its result cannot be written as DICOM")
+        return real(*given)
+
+    monkeypatch.setattr(judging, "write_derived", fails_first)
+    desk = open_desk(tmp_path / "desk.db")
+    judge = judging.judge_with(tiny_run, Detector.load(tiny_run), desk, tmp_path / "store" / "desk")
+    with pytest.raises(ValueError, match="^first: its result cannot be written as DICOM$"):
+        judge(study)
+    assert len(calls) == 2
+    assert [case.status for case in desk.page().cases] == ["scored", "scored"]
+    assert judge(study)  # the retry
+    assert desk.counts() == {"open": 2}
+
+
 def test_erasing_a_person_reaches_the_pictures_of_a_listener(
     anogan, study: Path, tiny_run: Path, tmp_path: Path
 ) -> None:

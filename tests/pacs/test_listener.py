@@ -9,7 +9,6 @@ import pytest
 from clinic import (
     Orthanc,
     dcmtk,
-    free_port,
     judge,
     listening,
     settings,
@@ -23,6 +22,7 @@ from clinic import (
 from pydicom import dcmread
 from sqlalchemy.exc import OperationalError
 
+from anogan.console import free_port
 from anogan.pacs import open_node
 from anogan.pacs.listener import Listener, delay, send
 from anogan.pacs.queue import Queue

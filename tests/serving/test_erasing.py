@@ -1,5 +1,6 @@
 """Erased is erased: on the desk, in the database, among the prints, on the disk; on request or for its age."""
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -17,11 +19,13 @@ from anogan.io.raster import read_raster
 from anogan.linkage import make_prints
 from anogan.review import NotAllowed, open_desk
 from anogan.review.cases import NewCase
-from anogan.serving.app import Settings
+from anogan.serving.app import Settings, create_app
 from anogan.serving.erasing import Elsewhere, subject_of
-from anogan.serving.tables import ScreeningRow
+from anogan.serving.keys import Keys
+from anogan.serving.screening import Screener
+from anogan.serving.tables import ScreeningRow, open_tables
 
-from .conftest import MeanDetector, MemoryDesk, photo, texture
+from .conftest import CALIBRATION, MeanDetector, MemoryDesk, photo, texture
 
 DAY = 86_400.0
 
@@ -240,6 +244,69 @@ def test_the_command_has_the_drift_monitor_forget_a_reference(
     assert person_hash("application 7") not in kept.seen
     assert person_hash("application 8") in kept.seen
     assert kept.scores == [0.5, 0.5]
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[SimpleNamespace]:
+    """Serve with a drift monitor that counts."""
+    described = {"calibration": CALIBRATION.to_json(), "provenance": {}}
+    (tmp_path / "detector.json").write_text(json.dumps(described))
+    engine, desk = open_tables(str(tmp_path / "desk.db")), open_desk(tmp_path / "desk.db")
+    screener = Screener(tmp_path, MeanDetector(), engine, tmp_path / "store", desk, monitor=True)  # type: ignore[arg-type]
+    app, keys = create_app(screener, Keys(engine), Settings(hosts=("testserver",), wait=0.0)), Keys(engine)
+    with TestClient(app) as client:
+        client.headers["Authorization"] = f"Bearer {keys.create('tests', ['screen', 'erase'], rate='1000/minute')}"
+
+        def send(value: int, reference: str) -> str:
+            files = {"image": ("anybody.png", photo(value))}
+            return str(
+                client.post("/v1/screenings", files=files, data={"reference": reference} if reference else {}).json()[
+                    "id"
+                ]
+            )
+
+        yield SimpleNamespace(client=client, send=send, screener=screener, run=tmp_path)
+    desk.close()
+
+
+def test_the_drift_monitor_forgets_a_reference_with_its_last_screening(watched: SimpleNamespace) -> None:
+    first, second = (watched.send(value, "application 7") for value in (10, 20))
+    old, nobody = watched.send(30, "application 8"), [watched.send(value, "") for value in (40, 50)]
+    known = {person_hash(name) for name in ("application 7", "application 8")}
+    watched.screener._watch.flush()
+    assert known < Monitor.open(watched.run).seen
+    assert watched.client.delete(f"/v1/screenings/{first}").status_code == 204
+    assert watched.client.delete(f"/v1/screenings/{nobody[0]}").status_code == 204
+    assert known < Monitor.open(watched.run).seen
+    assert watched.client.delete(f"/v1/screenings/{second}").status_code == 204
+    assert known & Monitor.open(watched.run).seen == {person_hash("application 8")}
+    grow_old(watched, old, 31)
+    watched.screener.retire(30)
+    assert known & Monitor.open(watched.run).seen == set()
+    assert len(Monitor.open(watched.run).scores) == 4  # they stay, as nobody's
+
+
+def test_the_drift_monitor_forgets_who_waits_to_be_counted(watched: SimpleNamespace) -> None:
+    number = watched.send(10, "application 7")
+    assert not (watched.run / "drift.json").exists()
+    assert watched.client.delete(f"/v1/screenings/{number}").status_code == 204
+    watched.screener._watch.flush()
+    kept = Monitor.open(watched.run)
+    assert person_hash("application 7") not in kept.seen
+    assert len(kept.scores) == 1
+
+
+def test_an_erasure_killed_before_the_monitor_forgets_is_finished(
+    watched: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = watched.send(10, "application 7")
+    with monkeypatch.context() as patch:
+        patch.setattr(watched.screener._eraser, "_forget", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            watched.screener.erase(number)
+    watched.screener.recover()
+    assert watched.screener.find(number) is None
+    assert person_hash("application 7") not in Monitor.open(watched.run).seen
 
 
 def test_a_reference_erases_no_study_of_a_listener(
