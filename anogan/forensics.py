@@ -218,18 +218,24 @@ class NoiseReference:
         unlike = _unlike_the_rest(z)
         return np.einsum("hwd,de,hwe->hw", unlike, self.patch_precision, unlike)
 
-    def map(self, image: np.ndarray) -> np.ndarray:
-        """Return how unlike the rest of the image each place is: (H, W) float32, a distance in standard deviations."""
-        distance = np.sqrt(self._patches(self._standardize(*residues(image)))).astype(np.float32)
+    def judge(self, image: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return `score` and a map, (H, W) float32: how unlike the rest each place is, in standard deviations."""
+        fine, coarse = residues(image)
+        z = self._standardize(fine, coarse)
+        distance = np.sqrt(self._patches(z)).astype(np.float32)
         height, width = (WINDOW + STEP * (size - 1) for size in distance.shape)  # what the patches cover
         covered = cv2.resize(distance, (width, height), interpolation=cv2.INTER_LINEAR)
         below, right = (size - own for size, own in zip(image.shape[:2], (height, width), strict=True))
-        return cv2.copyMakeBorder(covered, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        spread = cv2.copyMakeBorder(covered, 0, below, 0, right, cv2.BORDER_REPLICATE)
+        return max(self._parts(fine, coarse, z)), spread
 
     def parts(self, image: np.ndarray) -> tuple[float, float]:
         """Return the scores of the regions and of the whole, in standard deviations above the median genuine one."""
         fine, coarse = residues(image)
-        off = _regions(self._standardize(fine, coarse)).ravel() - self.center
+        return self._parts(fine, coarse, self._standardize(fine, coarse))
+
+    def _parts(self, fine: np.ndarray, coarse: np.ndarray, z: np.ndarray) -> tuple[float, float]:
+        off = _regions(z).ravel() - self.center
         left = fine.mean((0, 1)) - np.concatenate([[1.0], coarse.mean((0, 1))]) @ self.whole_weights
         found = np.log([off @ self.precision @ off, left @ self.whole_precision @ left])
         regions, whole = (found - self.healthy[:, 0]) / self.healthy[:, 1]

@@ -60,7 +60,7 @@ def test_a_region_unlike_the_rest_is_found_and_marked(reference: NoiseReference,
     image = photo(61)
     image[40:80, 56:96] = photo(61, noise)[40:80, 56:96]
     assert reference.score(image) > max(reference.score(photo(seed)) for seed in range(50, 60)) + 2
-    found = reference.map(image)
+    found = reference.judge(image)[1]
     assert found.shape == (120, 120)
     row, column = np.unravel_index(found.argmax(), found.shape)
     assert 40 <= row < 80
@@ -78,7 +78,7 @@ def test_it_is_the_same_after_saving(reference: NoiseReference) -> None:
     again = NoiseReference.from_tensors(load(save(reference.tensors())))
     assert all(isinstance(tensor, torch.Tensor) for tensor in reference.tensors().values())
     assert again.parts(photo(7)) == reference.parts(photo(7))
-    np.testing.assert_array_equal(again.map(photo(7)), reference.map(photo(7)))
+    np.testing.assert_array_equal(again.judge(photo(7))[1], reference.judge(photo(7))[1])
 
 
 def test_what_cannot_be_judged_is_refused(reference: NoiseReference) -> None:

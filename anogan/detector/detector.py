@@ -296,9 +296,7 @@ class Detector:
             for k, name in enumerate(COMPONENTS)
         }
         if self.native is not None:
-            reference = self.native.of(scan)
-            component_scores[NOISE] = reference.score(scan.pixels)
-            component_maps[NOISE] = reference.map(scan.pixels)
+            component_scores[NOISE], component_maps[NOISE] = self.native.of(scan).judge(scan.pixels)
             score = max(score, component_scores[NOISE])  # both are in healthy standard deviations
         spread = None if maps.spread is None else float(maps.spread[index])
         point = self.calibration
