@@ -9,8 +9,10 @@ import pytest
 from pydicom import dcmread
 
 from anogan.detector import Detector
-from anogan.io import read_scan
+from anogan.io import read_scan, read_series
 from anogan.io.dicom import write_dicom
+from anogan.io.results import ResultsWriter
+from anogan.review import NewCase, cases_of, open_desk
 from anogan.series import SeriesResult
 
 
@@ -82,19 +84,20 @@ def test_wrong_usage(anogan, tiny_run: Path, study: Path, tmp_path: Path) -> Non
     assert "where the results would be taken for images; write elsewhere" in done.err
 
 
-def test_what_a_reader_has_confirmed_and_signed_is_verified(
-    anogan, tiny_run: Path, study: Path, tmp_path: Path
-) -> None:
-    """Before the signature, after it, and of a desk where nobody has a name."""
-    from anogan.io import read_series
-    from anogan.io.results import ResultsWriter
-    from anogan.review import cases_of, open_desk
-
+@pytest.fixture
+def cases(tiny_run: Path, study: Path, tmp_path: Path) -> list[NewCase]:
+    """Return the study's scored series as a desk takes them in."""
     detector = Detector.load(tiny_run)
     with ResultsWriter(tmp_path / "results", detector.summary(series=True)) as writer:
         for series in read_series([study])[0]:
             writer.add_series(series, detector.inspect_series(series))
-    cases = [case for case in cases_of(tmp_path / "results") if case.status == "scored"]
+    return [case for case in cases_of(tmp_path / "results") if case.status == "scored"]
+
+
+def test_what_a_reader_has_confirmed_and_signed_is_verified(
+    anogan, tiny_run: Path, study: Path, cases: list[NewCase], tmp_path: Path
+) -> None:
+    """Before the signature, after it, and of a desk where nobody has a name."""
     database = tmp_path / "desk.db"
     desk = open_desk(database)
     desk.set_role("ida", "admin")
@@ -122,17 +125,8 @@ def test_what_a_reader_has_confirmed_and_signed_is_verified(
 
 
 def test_a_dismissed_case_stays_unverified_and_nobody_signs_for_nobody(
-    anogan, tiny_run: Path, study: Path, tmp_path: Path
+    anogan, tiny_run: Path, study: Path, cases: list[NewCase], tmp_path: Path
 ) -> None:
-    from anogan.io import read_series
-    from anogan.io.results import ResultsWriter
-    from anogan.review import cases_of, open_desk
-
-    detector = Detector.load(tiny_run)
-    with ResultsWriter(tmp_path / "results", detector.summary(series=True)) as writer:
-        for series in read_series([study])[0]:
-            writer.add_series(series, detector.inspect_series(series))
-    cases = [case for case in cases_of(tmp_path / "results") if case.status == "scored"]
     for verdict, reason in (("dismiss", "artifact"), ("confirm", "abnormal finding")):
         database = tmp_path / f"{verdict}.db"
         desk = open_desk(database)

@@ -215,14 +215,20 @@ def cases_of() -> Callable[[Path], list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def lone_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Return a desk with one case and no members, which the dashboard is told to show."""
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Return an empty desk that the dashboard is told to show."""
     path = str(tmp_path / "desk.db")
     monkeypatch.setenv("ANOGAN_DESK", path)
     opened = open_desk(path)
-    opened.add(new(1, p_value=0.0123))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def lone_desk(desk: Desk) -> Desk:
+    """Return that desk with one case and no members."""
+    desk.add(new(1, p_value=0.0123))
+    return desk
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from shown import viewer
+from shown import desk_pages, viewer
 from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import desk as review
@@ -26,14 +25,7 @@ from anogan.series import Series, SeriesResult
 APP = Path(__file__).parents[2] / "app.py"
 
 
-@pytest.fixture
-def desk(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """Return an empty desk that the dashboard is told to show."""
-    path = str(tmp_path / "desk.db")
-    monkeypatch.setenv("ANOGAN_DESK", path)
-    opened = open_desk(path)
-    yield opened
-    opened.close()
+pytestmark = pytest.mark.usefixtures("run")
 
 
 @pytest.fixture
@@ -60,22 +52,8 @@ def new(number: int, subject: str = "", p_value: float = 0.5) -> NewCase:
     )
 
 
-def pages() -> None:
-    import streamlit as st
-
-    from anogan.dashboard import desk_case, desk_queue, widgets
-
-    both = {
-        "desk": st.Page(desk_queue.page, title="Desk", url_path="desk", default=True),
-        "desk case": st.Page(desk_case.page, title="Desk case", url_path="desk-case"),
-    }
-    page = st.navigation(list(both.values()))
-    widgets.frame(both)
-    page.run()
-
-
 def start(reader: str = "local") -> AppTest:
-    app = AppTest.from_function(pages, default_timeout=30).run()
+    app = AppTest.from_function(desk_pages, default_timeout=30).run()
     assert not app.exception
     if reader != "local":
         step(app.text_input(key="desk_reader").set_value(reader))

@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
+from shown import start
 
 from anogan.dashboard import desk_audit
 from anogan.review import Desk, NotAllowed, open_desk
@@ -22,16 +22,8 @@ def page() -> None:
     desk_audit.page()
 
 
-def start(reader: str) -> AppTest:
-    app = AppTest.from_function(page, default_timeout=30)
-    app.session_state["desk_reader"] = reader
-    app.run()
-    assert not app.exception
-    return app
-
-
 def test_the_log_is_shown_newest_first(team_desk: Desk) -> None:
-    shown = start("uwe").dataframe[0].value
+    shown = start(page, "uwe").dataframe[0].value
     assert list(shown["Row"]) == [7, 6, 5, 4, 3, 2, 1]
     assert list(shown["What"])[-2:] == ["changed role", "added"]
     assert list(shown["Who"])[-2:] == ["local", "local"]
@@ -40,7 +32,7 @@ def test_the_log_is_shown_newest_first(team_desk: Desk) -> None:
 
 def test_a_long_log_has_pages_that_meet(team_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk_audit, "PAGE_LENGTH", 3)
-    app = start("uwe")
+    app = start(page, "uwe")
     assert list(app.dataframe[0].value["Row"]) == [7, 6, 5]
     app.number_input(key="audit_page").set_value(3).run()
     assert list(app.dataframe[0].value["Row"]) == [1]
@@ -48,7 +40,7 @@ def test_a_long_log_has_pages_that_meet(team_desk: Desk, monkeypatch: pytest.Mon
 
 
 def test_verifying_tells_that_it_holds_or_which_row_does_not(team_desk: Desk, tmp_path: Path) -> None:
-    app = start("uwe")
+    app = start(page, "uwe")
     app.button(key="verify").click().run()
     head = team_desk.sign_in("uwe").log_head()
     assert app.success[0].value == f"7 rows hold; the last is `{head.hash}`"
@@ -63,7 +55,7 @@ def test_verifying_tells_that_it_holds_or_which_row_does_not(team_desk: Desk, tm
 
 @pytest.mark.parametrize("user", ["ana", "eva", "ida", "eve", "local"])
 def test_it_is_for_auditors_alone(team_desk: Desk, user: str) -> None:
-    app = start(user)
+    app = start(page, user)
     assert "may not see" in app.error[0].value or "must sign in" in app.error[0].value
     assert not app.dataframe
     assert not app.button
@@ -92,4 +84,4 @@ def test_the_export_holds_the_whole_log_and_is_logged(team_desk: Desk, monkeypat
 def test_an_empty_log_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANOGAN_DESK", str(tmp_path / "desk.db"))
     open_desk(tmp_path / "desk.db").close()
-    assert start("local").info[0].value == "Nothing has been done on this desk yet."
+    assert start(page, "local").info[0].value == "Nothing has been done on this desk yet."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from desks import TEAM
+from shown import start
 from streamlit.testing.v1 import AppTest
 
 from anogan.review import Desk, Policy
@@ -13,14 +14,6 @@ def page() -> None:
     from anogan.dashboard import desk_members
 
     desk_members.page()
-
-
-def start(reader: str) -> AppTest:
-    app = AppTest.from_function(page, default_timeout=30)
-    app.session_state["desk_reader"] = reader
-    app.run()
-    assert not app.exception
-    return app
 
 
 def save(app: AppTest, name: str, role: str | None) -> AppTest:
@@ -36,7 +29,7 @@ def words(app: AppTest) -> str:
 
 
 def test_the_first_member_is_an_admin(lone_desk: Desk) -> None:
-    app = start("local")
+    app = start(page, "local")
     assert app.info[0].value.startswith("Nobody is a member: this desk is that of one person.")
     assert "ana: the desk needs an admin; make somebody else one first" in words(save(app, "ana", "reader"))
     save(app, "ida", "admin")
@@ -45,7 +38,7 @@ def test_the_first_member_is_an_admin(lone_desk: Desk) -> None:
 
 
 def test_an_admin_adds_changes_and_removes_members(team_desk: Desk) -> None:
-    app = start("ida")
+    app = start(page, "ida")
     assert dict(zip(app.table[0].value["Member"], app.table[0].value["Role"], strict=True)) == TEAM
     assert words(save(app, "ben", "second reader")) == "ben: second reader"
     assert words(save(app, "ana", "no member")) == "ana: no member"
@@ -57,7 +50,7 @@ def test_an_admin_adds_changes_and_removes_members(team_desk: Desk) -> None:
 
 
 def test_an_admin_changes_the_policy(team_desk: Desk) -> None:
-    app = start("ida")
+    app = start(page, "ida")
     app.selectbox(key="policy-readings").set_value(2)
     app.toggle(key="policy-blind").set_value(True)
     app.number_input(key="policy-lease").set_value(60)
@@ -68,7 +61,7 @@ def test_an_admin_changes_the_policy(team_desk: Desk) -> None:
 
 @pytest.mark.parametrize("user", ["ana", "eva", "uwe", "eve", "local"])
 def test_it_is_for_admins_alone(team_desk: Desk, user: str) -> None:
-    app = start(user)
+    app = start(page, user)
     assert "may not administer the desk" in words(app) or "may not see cases" in words(app) or user == "local"
     assert app.error
     assert not app.table

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from desks import new
 from streamlit.testing.v1 import AppTest
 
-from anogan.review import REASONS, Desk, Policy, open_desk
+from anogan.review import REASONS, Desk, Policy
 
-
-@pytest.fixture
-def desk(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    path = str(tmp_path / "desk.db")
-    monkeypatch.setenv("ANOGAN_DESK", path)
-    opened = open_desk(path)
-    yield opened
-    opened.close()
+pytestmark = pytest.mark.usefixtures("run")
 
 
 @pytest.fixture

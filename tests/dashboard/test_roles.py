@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from desks import TEAM
+from shown import desk_pages, start
 from streamlit.testing.v1 import AppTest
 
 from anogan.review import Desk
@@ -13,26 +14,8 @@ READERS = ("ana", "eva")
 MEMBERS = {user: role for user, role in TEAM.items() if user != "ben"}
 
 
-def pages() -> None:
-    import streamlit as st
-
-    from anogan.dashboard import desk_case, desk_queue, widgets
-
-    both = {
-        "desk": st.Page(desk_queue.page, title="Desk", url_path="desk", default=True),
-        "desk case": st.Page(desk_case.page, title="Desk case", url_path="desk-case"),
-    }
-    page = st.navigation(list(both.values()))
-    widgets.frame(both)
-    page.run()
-
-
 def queue(reader: str) -> AppTest:
-    app = AppTest.from_function(pages, default_timeout=30)
-    app.session_state["desk_reader"] = reader
-    app.run()
-    assert not app.exception
-    return app
+    return start(desk_pages, reader)
 
 
 def case(reader: str) -> AppTest:
