@@ -54,6 +54,15 @@ def test_a_series_is_what_its_header_says(phantom: Path) -> None:
     assert other.subject != scans[0].subject
 
 
+def test_the_image_cuts_no_head(tmp_path: Path) -> None:
+    """A head that the border cuts is odd, and nothing but the phantom's field of view made it so."""
+    write_phantom(tmp_path / "heads", subjects=(12, 0, 0, 0), seed=100)
+    for path in sorted((tmp_path / "heads").glob("sub-*/*.dcm")):
+        pixels = read_scan(path).pixels
+        border = pixels[[0, -1]].max(), pixels[:, [0, -1]].max()
+        assert max(border) < 1e-3, path
+
+
 def test_thin_slices_hold_more_of_a_lesion(tmp_path: Path) -> None:
     write_phantom(tmp_path / "thin", subjects=(0, 0, 0, 1), slices=12, size=(128, 128), spacing=2.0)
     scans = [read_scan(path) for path in sorted((tmp_path / "thin" / "sub-001").iterdir())]
