@@ -150,7 +150,7 @@ class ScoringConfig(Section):
     """From component maps to one number."""
 
     top: float = Field(
-        0.01, gt=0, le=1, description="share of the fused map whose mean is the focal part of the image score"
+        0.001, gt=0, le=1, description="share of the fused map whose mean is the focal part of the image score"
     )
     bank: int = Field(3000, ge=10, description="patches kept in the coreset of healthy features")
     through_planes: float = Field(

@@ -27,6 +27,7 @@ from anogan.losses import pixel_residual
 from anogan.networks import Generator, Networks, Trunk
 from anogan.scoring import top_mean
 
+TOP = 0.01  # of the discriminator's map: its mean is the score of an image here
 IMAGES = 128  # at most, of training and of held-out images: a snapshot should cost about two seconds
 HELD = "held-out images"  # how many a reading rests on
 WINDOW = 8  # snapshots that a trend looks back
@@ -147,7 +148,7 @@ class Progress:
     def _scores(self, networks: Networks, x: Tensor) -> Tensor:
         def score(batch: Tensor) -> Tensor:
             maps = gaussian_blur(F.softplus(networks.discriminator(batch).pixels), 1.0)
-            return top_mean(maps, self.config.scoring.top)
+            return top_mean(maps, TOP)
 
         return _in_batches(score, x)
 

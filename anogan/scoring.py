@@ -1,9 +1,13 @@
 """From component maps to one map and one number.
 
-Every component speaks its own units; each is standardized on held-out healthy images, so that 0 is the healthy mean
-and 1 a healthy standard deviation. The fused map is their weighted sum. An image is as odd as the odder of two things,
-again in healthy standard deviations: the mean of the fused map's top 1 % (something focal) and the mean of the
-discriminator's whole map (something diffuse, such as haze, that is nowhere striking).
+Every component speaks its own units; each is standardized on held-out healthy images, so that 0 is the mean and 1 the
+standard deviation of its healthy image score, the mean of its map's top 4 %. The fused map is their weighted sum. An
+image is as odd as the odder of two things, again in healthy standard deviations: the mean of the fused map's top 0.1 %
+(something focal) and the mean of the discriminator's whole map (something diffuse, such as haze, that is nowhere
+striking).
+
+What healthy images show at a place is not subtracted: where they vary most, lesions lie as well, and it costs .05 of
+pixel AUROC on ultrasound (benchmarks/LAB.md). The Gaussians judge each place by itself already.
 """
 
 from __future__ import annotations
@@ -15,8 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anogan.blur import gaussian_blur
-
 COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors", "spectrum")
 NOISE = "noise"  # the component of the second scale: it has a score of its own and no place in the fused map
 
@@ -25,6 +27,11 @@ def top_mean(maps: Tensor, share: float) -> Tensor:
     """Return the mean of the largest `share` of each map's pixels (at least one), (N, S, S) -> (N,)."""
     flat = maps.flatten(1)
     return flat.topk(max(1, round(share * flat.shape[1])), dim=1).values.mean(1)
+
+
+def component_scores(maps: Tensor) -> Tensor:
+    """Return the image score of each component alone, (N, K, S, S) -> (N, K)."""
+    return torch.stack([top_mean(parts, COMPONENT_TOP) for parts in maps])
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +65,9 @@ class Fusion:
 
     Attributes
     ----------
-    center
-        (K, S, S), the healthy mean of each component at each place, smoothed.
     offset, scale
-        (K,), healthy mean and standard deviation of each component's own image score.
+        (K,), healthy mean and standard deviation of each component's own image score; the deviation of its healthy mean
+        over the places, where that is larger.
     weights
         (K,), not negative, sum 1.
     level, spread
@@ -70,7 +76,6 @@ class Fusion:
         Share of the fused map whose mean is the focal score.
     """
 
-    center: Tensor
     offset: Tensor
     scale: Tensor
     weights: Tensor
@@ -79,11 +84,11 @@ class Fusion:
     top: float
 
     @classmethod
-    def even(cls, size: int) -> Fusion:
+    def even(cls) -> Fusion:
         """Return the fusion before any fit: nothing is standardized, all components weigh the same."""
         count = len(COMPONENTS)
         zeros, ones = torch.zeros(count), torch.ones(count)
-        return cls(torch.zeros(count, size, size), zeros, ones, ones / count, zeros[:2], ones[:2], 1.0)
+        return cls(zeros, ones, ones / count, zeros[:2], ones[:2], 1.0)
 
     @classmethod
     def fit(cls, healthy: Tensor, fakes: list[Tensor], top: float) -> Fusion:
@@ -110,10 +115,11 @@ class Fusion:
         standard error. No abnormal image is involved.
         """
         count = healthy.shape[1]
-        center = healthy_mean(healthy)
-        scores = torch.stack([top_mean(healthy[:, k] - center[k], top) for k in range(count)])  # (K, N)
-        offset, scale = scores.mean(1), scores.std(1).clamp_min(LEAST_SPREAD)
-        fusion = replace(cls.even(healthy.shape[-1]), center=center, offset=offset, scale=scale, top=top)
+        scores = component_scores(healthy)
+        # A component that tells places apart rather than images, an unfinished discriminator say, gets no say by it.
+        places = healthy.mean(0).flatten(1).std(1)
+        scale = torch.maximum(scores.std(0), places).clamp_min(LEAST_SPREAD)
+        fusion = replace(cls.even(), offset=scores.mean(0), scale=scale, top=top)
         standardized = fusion.standardize(healthy)
         standardized_fakes = [fusion.standardize(maps) for maps in fakes]
 
@@ -146,7 +152,7 @@ class Fusion:
 
     def standardize(self, maps: Tensor) -> Tensor:
         """Return maps in healthy standard deviations of their image score, (N, K, S, S)."""
-        return (maps - self.center - self.offset[:, None, None]) / self.scale[:, None, None]
+        return (maps - self.offset[:, None, None]) / self.scale[:, None, None]
 
     def fuse(self, standardized: Tensor) -> Tensor:
         """Return the weighted sum of standardized maps, (N, S, S)."""
@@ -172,29 +178,14 @@ class Fusion:
         return cls(**{name: tensors[f"fusion.{name}"] for name in TENSORS}, top=top)
 
 
-TENSORS = ("center", "offset", "scale", "weights", "level", "spread")
+TENSORS = ("offset", "scale", "weights", "level", "spread")
 LEAST_SPREAD = 1e-6
-CENTER_SMOOTHING = 1 / 16  # of the side: the healthy mean at a place is also that of its neighborhood
+COMPONENT_TOP = 0.04  # of a component's map: the healthy spread of a few pixels would be mostly chance
 SECOND_OPINION = ("feature_residual", "gaussian", "neighbors", "spectrum")
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the second opinion
 COST = 0.005  # in AUROC on local fakes: what a second, two-sided opinion may cost
 RESIDUAL_SHARE = 0.15
 RESAMPLES = 500
-
-
-def healthy_mean(healthy: Tensor) -> Tensor:
-    """Return the healthy mean of each component at each place, (K, S, S), as far as the images can tell places apart.
-
-    Empirical Bayes (Efron and Morris, Journal of the American Statistical Association 1973): the map of means is drawn
-    towards its average by the share of its variance over the places that is due to there being few images.
-    """
-    smooth = gaussian_blur(healthy, CENTER_SMOOTHING * healthy.shape[-1])  # (N, K, S, S)
-    center = smooth.mean(0)
-    average = center.mean((1, 2), keepdim=True)
-    level = smooth.mean((2, 3), keepdim=True)  # an image that is odd everywhere says nothing about places
-    noise = (smooth - level).var(0).mean((1, 2), keepdim=True) / len(healthy)
-    kept = (1 - noise / (center.var((1, 2), keepdim=True) + 1e-12)).clamp(0, 1)
-    return average + kept * (center - average)
 
 
 def _wins(normal: Tensor, odd: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 from anogan import transforms
 from anogan.config import Config, InputConfig
 from anogan.scan import Result, Scan
-from anogan.scoring import COMPONENTS, Maps, top_mean
+from anogan.scoring import COMPONENTS, Maps, component_scores
 from anogan.series import Series, SeriesResult
 
 BATCH = 32  # slices whose component maps are held at once
@@ -35,10 +35,9 @@ class _Slices(NamedTuple):
     spread: Tensor  # (N,), NaN without restarts
 
     @classmethod
-    def of(cls, maps: Maps, share: float) -> _Slices:
-        components = torch.stack([top_mean(parts, share) for parts in maps.components])
+    def of(cls, maps: Maps) -> _Slices:
         spread = torch.full_like(maps.scores, torch.nan) if maps.spread is None else maps.spread
-        return cls(maps.fused, maps.scores, components, maps.reconstruction, spread)
+        return cls(maps.fused, maps.scores, component_scores(maps.components), maps.reconstruction, spread)
 
 
 def score_series(series: Series, maps: Callable[[Tensor], Maps], config: Config) -> SeriesResult:
@@ -62,7 +61,7 @@ def score_series(series: Series, maps: Callable[[Tensor], Maps], config: Config)
     started = time.monotonic()
     scans, scoring = series.scans, config.scoring
     problems: dict[int, str] = {}
-    batches = [_Slices.of(maps(images), scoring.top) for images in _batches(scans, config.input, problems)]
+    batches = [_Slices.of(maps(images)) for images in _batches(scans, config.input, problems)]
     if not batches:
         reason = f"{series.source}: no slice can be judged; {next(iter(problems.values()))}"
         return SeriesResult(series.source, "not scored", reason)

@@ -33,7 +33,7 @@ from anogan.contamination import cross_fit
 from anogan.dataset import Item, draw_subjects
 from anogan.detector import Detector
 from anogan.scan import Scan
-from anogan.scoring import COMPONENTS, top_mean
+from anogan.scoring import COMPONENTS, component_scores
 
 RESULTS = ROOT / "benchmarks" / "results" / "contamination"
 RUNS = ROOT / "runs" / "contamination"
@@ -73,8 +73,8 @@ def scores(
         for part in np.array_split(rows, -(-len(rows) // 64)):
             maps = judge.maps(x[part])
             values = {f"anogan, {suffix}": maps.scores}
-            for k, name in enumerate(COMPONENTS):
-                values[f"{name}, {suffix}"] = top_mean(maps.components[:, k], judge.fusion.top)
+            for name, own in zip(COMPONENTS, component_scores(maps.components).T, strict=True):
+                values[f"{name}, {suffix}"] = own
             for name, own in values.items():
                 found.setdefault(name, np.empty(len(x)))[part] = own.numpy()
 

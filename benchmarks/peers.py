@@ -34,6 +34,7 @@ from anogan.reference import IMAGES, Reference
 from anogan.scoring import top_mean
 from anogan.snapshots import import_torchvision
 
+TOP = 0.01  # of a map: its mean is the score of an image, where a method brings maps only
 MINUTES = 6.0
 BACKBONE_SIDE = 224
 BACKBONE = "tf_efficientnet_lite0"
@@ -241,7 +242,7 @@ def autoencoder(data: Dataset, seed: int) -> Judged:
     seconds = time.process_time() - started
     with torch.no_grad():
         maps = torch.cat([gaussian_blur(pixel_residual(x, model(x)), 1.0) for x in test.split(64)])
-    return Judged(top_mean(maps, config.scoring.top).numpy(), maps.numpy(), seconds, {"steps": steps})
+    return Judged(top_mean(maps, TOP).numpy(), maps.numpy(), seconds, {"steps": steps})
 
 
 def _config(data: Dataset, seed: int) -> Config:
@@ -281,7 +282,7 @@ def _random_reference(data: Dataset, seed: int, which: int) -> Judged:
     reference = Reference.fit(features(chosen), chosen, config.input.size // 4, config.scoring.bank, seed)
     parts = [reference.distances(discriminator.features(batch), batch)[which] for batch in test.split(64)]
     maps = gaussian_blur(torch.cat(parts), 1.0)
-    return Judged(top_mean(maps, config.scoring.top).numpy(), maps.numpy(), 0.0, {})
+    return Judged(top_mean(maps, TOP).numpy(), maps.numpy(), 0.0, {})
 
 
 Method = Callable[[Dataset, int], Judged]

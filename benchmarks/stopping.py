@@ -29,7 +29,7 @@ from anogan.blur import gaussian_blur
 from anogan.dataset import draw_subjects
 from anogan.networks import Discriminator, Networks
 from anogan.progress import Reading
-from anogan.scoring import COMPONENTS, Fusion, healthy_mean
+from anogan.scoring import COMPONENTS, Fusion
 
 RESULTS = ROOT / "benchmarks" / "results" / "stopping"
 SETS = ("malaria", "pneumonia", "busi")
@@ -64,7 +64,7 @@ def verdicts(discriminator: Discriminator, healthy: torch.Tensor, test: torch.Te
         return torch.stack([torch.cat(maps)] + [torch.zeros(len(images), *images.shape[2:])] * (len(COMPONENTS) - 1), 1)
 
     alone = torch.eye(len(COMPONENTS))[0]
-    fusion = dataclasses.replace(Fusion.even(test.shape[-1]), center=healthy_mean(raw(healthy)), top=top)
+    fusion = dataclasses.replace(Fusion.even(), top=top)
     fusion = fusion.weigh(alone, raw(healthy))
     standardized = fusion.standardize(raw(test))
     return fusion.score(standardized, fusion.fuse(standardized)).numpy()

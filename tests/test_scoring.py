@@ -1,7 +1,6 @@
 import torch
 
-from anogan.blur import gaussian_blur
-from anogan.scoring import COMPONENTS, Fusion, _standard_error, healthy_mean, top_mean
+from anogan.scoring import COMPONENTS, Fusion, _standard_error, component_scores, top_mean
 
 
 def test_top_mean_by_hand() -> None:
@@ -25,10 +24,34 @@ def test_healthy_scores_are_standard() -> None:
     healthy, fakes = make_maps(("discriminator",))
     fusion = Fusion.fit(healthy, fakes, 0.01)
     standardized = fusion.standardize(healthy)
-    for k in range(len(COMPONENTS)):
-        scores = top_mean(standardized[:, k], 0.01)
-        torch.testing.assert_close(scores.mean(), torch.tensor(0.0), atol=1e-4, rtol=0)
-        torch.testing.assert_close(scores.std(), torch.tensor(1.0), atol=1e-4, rtol=0)
+    scores = component_scores(standardized)
+    torch.testing.assert_close(scores.mean(0), torch.zeros(len(COMPONENTS)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(scores.std(0), torch.ones(len(COMPONENTS)), atol=1e-4, rtol=0)
+
+
+def test_the_score_of_a_component_is_the_mean_of_its_top_four_percent() -> None:
+    maps = torch.arange(200.0).view(1, 2, 10, 10)
+    torch.testing.assert_close(component_scores(maps), torch.tensor([[97.5, 197.5]]))
+
+
+def test_a_place_is_not_judged_by_what_is_usual_there() -> None:
+    """What all healthy images show at a place stays in the map: the offset is one number for each component."""
+    healthy, fakes = make_maps(("discriminator",))
+    healthy[..., :4] += 0.2
+    fusion = Fusion.fit(healthy, fakes, 0.01)
+    by_hand = healthy[..., :4].mean() - healthy[..., 4:].mean()
+    standardized = fusion.standardize(healthy) * fusion.scale[:, None, None]
+    torch.testing.assert_close(standardized[..., :4].mean() - standardized[..., 4:].mean(), by_hand, atol=1e-4, rtol=0)
+
+
+def test_what_tells_places_apart_rather_than_images_gets_no_say_by_it() -> None:
+    healthy, fakes = make_maps(("discriminator",))
+    border = torch.zeros(16, 16)
+    border[:, :8] = 50.0
+    healthy[:, 0] += border
+    scale = Fusion.fit(healthy, fakes, 0.01).scale
+    torch.testing.assert_close(scale[0], torch.tensor(25.0), atol=0.5, rtol=0)
+    assert scale[1:].max() < 1
 
 
 def weights(seeing: tuple[str, ...], n: int = 100) -> dict[str, float]:
@@ -64,19 +87,6 @@ def test_the_standard_error_of_a_table_that_depends_on_one_side_only() -> None:
     by_hand = float(values.std(correction=0)) / 40**0.5  # of the mean of 40 independent values
     assert abs(_standard_error(values.expand(40, 40)) / by_hand - 1) < 0.1
     assert _standard_error(torch.ones(40, 40)) < 1e-6
-
-
-def test_few_images_do_not_tell_places_apart() -> None:
-    """Noise alone gives no map of means; a border that every image has is kept."""
-    generator = torch.Generator().manual_seed(3)
-    noise = torch.randn(40, 1, 32, 32, generator=generator)
-    drawn = gaussian_blur(noise[:4].mean(0), 2.0)
-    assert healthy_mean(noise[:4]).std() < 0.3 * drawn.std()
-    border = torch.zeros(32, 32)
-    border[:8] = 2.0
-    few, many = (healthy_mean(noise[:n] + border) for n in (4, 40))
-    assert 1.5 < few[0, 2, 16] - few[0, 28, 16] < many[0, 2, 16] - many[0, 28, 16] + 0.3
-    torch.testing.assert_close(many.mean(), (noise + border).mean(), atol=0.02, rtol=0)
 
 
 def test_an_image_is_as_odd_as_the_odder_of_focal_and_diffuse() -> None:

@@ -13,7 +13,7 @@ from anogan.config import InversionConfig
 from anogan.inversion import invert, residual_maps
 from anogan.networks import Discriminator, Networks
 from anogan.reference import Reference
-from anogan.scoring import COMPONENTS, Fusion, top_mean
+from anogan.scoring import COMPONENT_TOP, COMPONENTS, Fusion, top_mean
 
 RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
 
@@ -59,5 +59,6 @@ def _residual_score(
     weights = fusion.weights[RESIDUALS]
     if weights.sum() == 0:  # the residuals do not enter the score: refine for the picture's sake
         weights = torch.full((2,), 0.5)
-    standardized = (maps - fusion.center[RESIDUALS]) / fusion.scale[RESIDUALS][:, None, None]
-    return top_mean(torch.einsum("nkhw,k->nhw", standardized, weights), fusion.top)
+    standardized = maps / fusion.scale[RESIDUALS][:, None, None]
+    # That of a few pixels, as in the image score, would leave the rest of the picture as it is.
+    return top_mean(torch.einsum("nkhw,k->nhw", standardized, weights), COMPONENT_TOP)

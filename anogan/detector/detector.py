@@ -29,7 +29,7 @@ from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.networks import Networks
 from anogan.reference import Reference
 from anogan.scan import Result, Scan
-from anogan.scoring import COMPONENTS, NOISE, Fusion, Maps, top_mean
+from anogan.scoring import COMPONENTS, NOISE, Fusion, Maps, component_scores, top_mean
 from anogan.series import Series, SeriesResult
 from anogan.training import Callback, TrainingEvent
 from anogan.volume import score_series
@@ -146,7 +146,7 @@ class Detector:
         for network in vars(networks).values():
             network.cpu().eval()
         reference = Reference.learn(networks.discriminator, images, config)
-        draft = cls(config, networks, reference, Fusion.even(config.input.size), (0.0, 1.0), {})
+        draft = cls(config, networks, reference, Fusion.even(), (0.0, 1.0), {})
         healthy = draft._raw(held)
         kinds = [*LOCAL, *DIFFUSE]
         proxies = [draft._raw(local_fakes(held, config.local_fakes, (kind,))[0]) for kind in kinds]
@@ -189,8 +189,9 @@ class Detector:
         provenance.refuse_reviewed(self.provenance, scans)
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
         maps = self.maps(torch.from_numpy(images))
-        components = torch.stack([top_mean(parts, self.fusion.top) for parts in maps.components])  # (N, K)
-        described = dict(zip(COMPONENTS, components.T.tolist(), strict=True))  # `anogan.drift` compares with these
+        described = dict(
+            zip(COMPONENTS, component_scores(maps.components).T.tolist(), strict=True)
+        )  # `anogan.drift` compares with these
         scores = maps.scores.numpy()
         if self.native is not None:
             noise = self.native.scores(scans)
@@ -288,16 +289,16 @@ class Detector:
         if not np.isfinite(score):
             return Result(scan.source, "not scored", reason="its score is not finite", seconds=seconds)
         view = self.config.input
-        component_scores = dict(
-            zip(COMPONENTS, top_mean(maps.components[index], self.fusion.top).tolist(), strict=True)
+        components = dict(
+            zip(COMPONENTS, component_scores(maps.components[index : index + 1])[0].tolist(), strict=True)
         )
         component_maps = {
             name: transforms.to_scan_grid(maps.components[index, k].numpy(), scan, view)
             for k, name in enumerate(COMPONENTS)
         }
         if self.native is not None:
-            component_scores[NOISE], component_maps[NOISE] = self.native.of(scan).judge(scan.pixels)
-            score = max(score, component_scores[NOISE])  # both are in healthy standard deviations
+            components[NOISE], component_maps[NOISE] = self.native.of(scan).judge(scan.pixels)
+            score = max(score, components[NOISE])  # both are in healthy standard deviations
         spread = None if maps.spread is None else float(maps.spread[index])
         point = self.calibration
         decision = Decision(None, None, "") if point is None else point.decide(score, scan.group, spread)
@@ -309,7 +310,7 @@ class Detector:
             uncertainty=spread,
             anomaly_map=transforms.to_scan_grid(maps.fused[index].numpy(), scan, view),
             reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan, view),
-            components=component_scores,
+            components=components,
             component_maps=component_maps,
             seconds=seconds,
         )

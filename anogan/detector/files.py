@@ -24,7 +24,7 @@ from anogan.networks import Networks
 from anogan.reference import Reference
 from anogan.scoring import Fusion
 
-FORMAT = 4
+FORMAT = 5
 WEIGHTS = "detector.safetensors"
 
 

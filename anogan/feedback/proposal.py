@@ -21,7 +21,7 @@ from anogan.feedback.novelty import Gate, choose
 from anogan.io import read_scan
 from anogan.io.pseudonym import key_name, person_hash
 from anogan.io.results import case_id
-from anogan.scoring import COMPONENTS, top_mean
+from anogan.scoring import COMPONENTS, component_scores
 from anogan.selftest import measure
 from anogan.transforms import to_network
 
@@ -161,10 +161,10 @@ def admit(
     files = [case_id(splits.calibration[index].path) for index in kept]
     if provenance.data_hash(files) != origin["calibrations"][-1]["data"]:
         raise ValueError(f"{splits.calibration.name}: is not what calibrated the detector; name the data set that did")
-    scores, embedded = _look(detector, torch.from_numpy(held))
-    bank = detector.reference.bank
-    gate = Gate.fit(scores, bank.distance(embedded).numpy(), point.false_alarm_rate)
-    taken = _read(detector, dismissed, splits, gate, tell)
+    maps, embedded = _look(detector, torch.from_numpy(held))
+    bank, usual = detector.reference.bank, maps.mean(0)
+    gate = Gate.fit(_verdicts(maps - usual), bank.distance(embedded).numpy(), point.false_alarm_rate)
+    taken = _read(detector, dismissed, splits, gate, usual, tell)
     seen = [one for one in taken if isinstance(one, _Seen)]
     passed = [one for one in seen if not one.refusal]
     refused = [(case.case, one) for case, one in zip(dismissed, taken, strict=True) if isinstance(one, str)]
@@ -219,21 +219,32 @@ class _Seen:
 
 
 @torch.no_grad()
-def _look(detector: Detector, images: Tensor) -> tuple[np.ndarray, Tensor]:
-    """Return the discriminator's image scores, (N,), and the embedded features, (N, D, H, W)."""
+def _look(detector: Detector, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the discriminator's maps, (N, S, S), and the embedded features, (N, D, H, W)."""
     place = COMPONENTS.index("discriminator")
-    scores, embedded = [], []
+    maps, embedded = [], []
     for batch in images.split(64):
-        scores.append(top_mean(detector.maps(batch).components[:, place], detector.fusion.top))
+        maps.append(detector.maps(batch).components[:, place])
         x = batch.contiguous(memory_format=torch.channels_last)
         embedded.append(detector.reference.embed(detector.networks.discriminator(x).features))
-    return torch.cat(scores).numpy().astype(np.float64), torch.cat(embedded)
+    return torch.cat(maps), torch.cat(embedded)
+
+
+def _verdicts(maps: Tensor) -> np.ndarray:
+    """Return the image scores of what a map of the discriminator, (N, S, S), holds beyond what is usual there, (N,).
+
+    That is stricter than the detector's own score, where a place that always looks odd can hide another.
+    """
+    return component_scores(maps[:, None])[:, 0].numpy().astype(np.float64)
 
 
 def _read(
-    detector: Detector, dismissed: Sequence[Dismissed], splits: Splits, gate: Gate, tell: Progress
+    detector: Detector, dismissed: Sequence[Dismissed], splits: Splits, gate: Gate, usual: Tensor, tell: Progress
 ) -> list[_Seen | str]:
-    """Return what the gate saw of each image, or why it is none that it may look at."""
+    """Return what the gate saw of each image, or why it is none that it may look at.
+
+    `usual` is the healthy mean of the discriminator's maps, (S, S).
+    """
     held = [*splits.calibration, *splits.test]
     held_files, held_people = {case_id(item.path) for item in held}, {item.subject for item in held}
     known = set(detector.provenance["files"])
@@ -253,9 +264,9 @@ def _read(
         except (ValueError, OSError) as error:
             found.append(str(error))
             continue
-        scores, embedded = _look(detector, torch.from_numpy(image)[None])
+        maps, embedded = _look(detector, torch.from_numpy(image)[None])
         distances = detector.reference.bank.distance(embedded)[0].numpy()
-        refusal = gate.refusal(float(scores[0]), distances)
+        refusal = gate.refusal(float(_verdicts(maps - usual)[0]), distances)
         found.append(_Seen(one, file, embedded[0].flatten(1).T.contiguous(), refusal))
     return found
 
