@@ -17,7 +17,16 @@ def test_every_profile_of_the_package_is_valid_and_explains_itself(name: str) ->
 
 
 def test_the_promised_profiles_are_there() -> None:
-    assert {"blood-smear", "brain-mri", "tiny"} <= set(profile_names())
+    assert {"blood-smear", "brain-mri", "color", "gray", "tiny"} <= set(profile_names())
+
+
+@pytest.mark.parametrize(("profile", "channels"), [("gray", 1), ("color", 3)])
+def test_the_general_profiles_assume_nothing(profile: str, channels: int) -> None:
+    config = load_config(profile)
+    assert config.input.channels == channels
+    assert config.gate == type(config.gate)()
+    turned = config.augmentation.flip_horizontal, config.augmentation.flip_vertical, config.augmentation.rotate
+    assert not any(turned)
 
 
 @pytest.mark.parametrize("name", profile_names())
