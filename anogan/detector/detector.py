@@ -189,9 +189,8 @@ class Detector:
         provenance.refuse_reviewed(self.provenance, scans)
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
         maps = self.maps(torch.from_numpy(images))
-        described = dict(
-            zip(COMPONENTS, component_scores(maps.components).T.tolist(), strict=True)
-        )  # `anogan.drift` compares with these
+        components = component_scores(maps.components)  # `anogan.drift` compares with these
+        described = dict(zip(COMPONENTS, components.T.tolist(), strict=True))
         scores = maps.scores.numpy()
         if self.native is not None:
             noise = self.native.scores(scans)
