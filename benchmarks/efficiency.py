@@ -6,7 +6,7 @@
 
 The augmentation is the differentiable one of the game (DiffAugment: Zhao et al., NeurIPS 2020). KID is that of
 `anogan.progress` at the snapshot before the end: between generated and held-out images, in the features of a random
-network, so only its differences mean something.
+network, so only its differences mean something. Every seed is a point; the lines join seed 0, which both have.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ def main() -> None:
     found = finished()
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for (method, title), color in zip(METHODS.items(), ("#0072b2", "#d55e00"), strict=True):
-        points = []
-        for name in SETS:
-            for run in found.get(name, {}).get(method, {}).values():
-                points.append((run["training images"], run["auroc"][0], run["last reading"]["KID"]))
-        if not points:
+        runs = [(seed, run) for name in SETS for seed, run in found.get(name, {}).get(method, {}).items()]
+        if not runs:
             continue
-        counts, auroc, kid = np.array(points).T
+        seeds = np.array([seed for seed, _ in runs])
+        counts = np.array([run["training images"] for _, run in runs])
+        auroc = np.array([run["auroc"][0] for _, run in runs])
+        kid = np.array([run["last reading"]["KID"] for _, run in runs])
         for axis, values in zip(axes, (auroc, kid), strict=True):
             axis.scatter(counts, values, color=color, s=14)
-            means = [(count, values[counts == count].mean()) for count in np.unique(counts)]
-            axis.plot(*np.array(means).T, color=color, label=title)
-            print(title, ", ".join(f"{count:.0f} images: {mean:.3f}" for count, mean in means))
+            axis.plot(counts[seeds == 0], values[seeds == 0], color=color, label=title)
+            print(title, ", ".join(f"{n} images: {v:.4g}" for n, v in zip(counts, values, strict=True)))
     for axis, name in zip(axes, ("image AUROC", "KID"), strict=True):
         axis.set(xscale="log", xlabel="training images", ylabel=name)
         axis.set_xticks([50, 100, 500, 2400], ["50", "100", "500", "2400"])
         axis.legend(frameon=False)
+    axes[1].set_yscale("log")
     figure.savefig(RESULTS.parent / "efficiency.png", dpi=110)
 
 
