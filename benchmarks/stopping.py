@@ -64,10 +64,9 @@ def verdicts(discriminator: Discriminator, healthy: torch.Tensor, test: torch.Te
         return torch.stack([torch.cat(maps)] + [torch.zeros(len(images), *images.shape[2:])] * (len(COMPONENTS) - 1), 1)
 
     alone = torch.eye(len(COMPONENTS))[0]
-    fusion = dataclasses.replace(Fusion.even(), top=top)
-    fusion = fusion.weigh(alone, raw(healthy))
-    standardized = fusion.standardize(raw(test))
-    return fusion.score(standardized, fusion.fuse(standardized)).numpy()
+    fusion = dataclasses.replace(Fusion.even(), top=top).weigh(alone, raw(healthy))
+    maps = raw(test)  # one component alone has no other to be brought to one scale with
+    return fusion.score(maps, fusion.fuse(maps)).numpy()
 
 
 def choices(readings: list[Reading], truth: list[float]) -> dict[str, tuple[int, float]]:

@@ -52,7 +52,7 @@ def raw_maps(
 def _residual_score(
     x: Tensor, reconstruction: Tensor, *, discriminator: Discriminator, fusion: Fusion, features: list[Tensor]
 ) -> Tensor:
-    """Return the residuals' part of the image score, (N,): what the refinement of the inversion descends."""
+    """Return the residuals' part of the fused map, the mean of its top 4 %, (N,): what the refinement descends."""
     maps = torch.stack(
         [gaussian_blur(m, 1.0) for m in residual_maps(x, reconstruction, discriminator, features)], dim=1
     )
