@@ -197,13 +197,24 @@ def test_twenty_mistakes_of_one_kind_do_not_hide_it(tiny_detector: Detector, spl
     bank = old.reference.bank.extended(patches, torch.zeros(len(patches)))
     reference = dataclasses.replace(old.reference, bank=bank)
     credulous = dataclasses.replace(old, reference=reference).calibrate(splits.calibration, 0.1)
-    before, blind = (
-        int((scores(each, paths[20:]) >= each.calibration.threshold).sum())  # type: ignore[union-attr]
-        for each in (old, credulous)
-    )
-    assert blind <= before / 2
     with pytest.raises(ValueError, match=r"none of 20 .* gate; case 1: the discriminator alone would flag it"):
         admit(old, mistakes, splits)
+    # Beside variants of the norm, of other people, the mistakes stay outside as well.
+    others = []
+    for number in range(60, 66):
+        others.append(Dismissed(number, tmp_path / f"variant-{number}.png", f"person {number}"))
+        pixels = variant(read_scan(splits.train[number].path).pixels, number % 2)
+        write_png(others[-1].path, (pixels * 255).round().astype(np.uint8))
+    gated, admitted, refused = admit(old, [*mistakes, *others], splits)
+    before, blind, after = (
+        int((scores(each, paths[20:]) >= each.calibration.threshold).sum())  # type: ignore[union-attr]
+        for each in (old, credulous, gated)
+    )
+    assert blind <= before / 2
+    assert after >= before - 2
+    assert sum("the discriminator alone would flag it" in reason for _, reason in refused) >= 3
+    assert len(admitted) <= 6
+    assert all(case >= 60 for case, _ in admitted)
 
 
 def test_what_must_stay_untouched_is_refused(
