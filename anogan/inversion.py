@@ -24,7 +24,7 @@ class Inversion(NamedTuple):
 
     latent: Tensor  # (N, Z)
     reconstruction: Tensor  # (N, C, S, S), about in [-1, 1]
-    spread: Tensor | None  # (N,) standard deviation of the score over the restarts; None without restarts
+    restarts: Tensor | None  # (R, N, Z) where each start ended; None where there was one
 
 
 def residual_maps(
@@ -93,9 +93,8 @@ def invert(
         (latent.grad,) = torch.autograd.grad(score.sum(), [latent])
         optimizer.step()
 
-    scores = best.view(restarts, n)
-    chosen = scores.argmin(0)
-    latent = best_latent.view(restarts, n, -1)[chosen, torch.arange(n)]
-    spread = scores.std(0) if restarts > 1 else None
+    chosen = best.view(restarts, n).argmin(0)
+    ended = best_latent.view(restarts, n, -1)
+    latent = ended[chosen, torch.arange(n)]
     with torch.no_grad():
-        return Inversion(latent, generator(latent).float(), spread)
+        return Inversion(latent, generator(latent).float(), ended if restarts > 1 else None)

@@ -49,7 +49,7 @@ class Maps:
     reconstruction
         (N, C, S, S) about in [-1, 1].
     spread
-        (N,) in units of the score, or None without restarts.
+        (N,) standard deviation of the score over the restarts of the inversion, or None without restarts.
     """
 
     components: Tensor

@@ -27,7 +27,7 @@ IMAGES = torch.tensor([[0.1, -0.4], [0.5, 0.2], [-0.7, 0.0]]).view(3, 1, 1, 2)
 def test_without_steps_the_guess_stands() -> None:
     found = invert(IMAGES, Plane(), Guess(), squared, InversionConfig())
     torch.testing.assert_close(found.latent, IMAGES.flatten(1) + 0.3)
-    assert found.spread is None
+    assert found.restarts is None
 
 
 def test_refinement_finds_the_latent() -> None:
@@ -60,12 +60,14 @@ def test_early_exit() -> None:
     assert steps == [0, 1, 2, 3]
 
 
-def test_restarts_give_a_spread_that_does_not_depend_on_the_batch() -> None:
+def test_restarts_end_apart_and_do_not_depend_on_the_batch() -> None:
     config = InversionConfig(steps=3, restarts=4)
     together = invert(IMAGES, Plane(), Guess(), squared, config)
     alone = invert(IMAGES[1:2], Plane(), Guess(), squared, config)
-    assert together.spread is not None
-    assert alone.spread is not None
-    assert (together.spread > 0).all()
-    torch.testing.assert_close(together.spread[1:2], alone.spread)
+    assert together.restarts is not None
+    assert alone.restarts is not None
+    assert together.restarts.shape == (4, len(IMAGES), together.latent.shape[1])
+    assert (together.restarts.std(0) > 0).all()
+    torch.testing.assert_close(together.restarts[:, 1:2], alone.restarts)
+    torch.testing.assert_close(together.restarts.sub(together.latent).abs().amin(0), torch.zeros_like(together.latent))
     torch.testing.assert_close(together.latent[1:2], alone.latent)

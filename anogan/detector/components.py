@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 import torch
@@ -21,14 +22,16 @@ RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
 def raw_maps(
     x: Tensor, networks: Networks, reference: Reference, fusion: Fusion, settings: InversionConfig
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the raw component maps (N, K, S, S), the reconstruction and the spread of the restarts.
+    """Return the raw component maps (N, K, S, S), the reconstruction and how much the image score varies, (N,).
+
+    That is its standard deviation over the restarts of the inversion; None where there is one start.
 
     Parameters
     ----------
     x
         (N, C, S, S) in [-1, 1].
     fusion
-        Says in which units the refinement of the inversion descends, and those of the spread: the image score's.
+        Says in which units the refinement of the inversion descends, and makes the image score.
     """
     x = x.contiguous(memory_format=torch.channels_last)
     discriminator = networks.discriminator
@@ -43,19 +46,28 @@ def raw_maps(
             *residual_maps(x, inversion.reconstruction, discriminator, judged.features),
             *reference.distances(judged.features, x),
         ]
-        raw = torch.stack([gaussian_blur(m.float(), 1.0) for m in maps], dim=1)
-    # That of the residuals' part of the fused map, in units of the image score; none where they have no weight.
-    unit = float(fusion.weights[RESIDUALS].sum() > 0) / fusion.spread[0]
-    return raw, inversion.reconstruction, None if inversion.spread is None else inversion.spread * unit
+        raw = _smooth(maps)
+        if inversion.restarts is None:
+            return raw, inversion.reconstruction, None
+        scores = []
+        for latent in inversion.restarts:
+            counterpart = networks.generator(latent).float()
+            other = raw.clone()
+            other[:, RESIDUALS] = _smooth(residual_maps(x, counterpart, discriminator, judged.features))
+            standardized = fusion.standardize(other)
+            scores.append(fusion.score(standardized, fusion.fuse(standardized)))
+    return raw, inversion.reconstruction, torch.stack(scores).std(0)
+
+
+def _smooth(maps: Iterable[Tensor]) -> Tensor:
+    return torch.stack([gaussian_blur(m.float(), 1.0) for m in maps], dim=1)
 
 
 def _residual_score(
     x: Tensor, reconstruction: Tensor, *, discriminator: Discriminator, fusion: Fusion, features: list[Tensor]
 ) -> Tensor:
     """Return the residuals' part of the fused map, the mean of its top 4 %, (N,): what the refinement descends."""
-    maps = torch.stack(
-        [gaussian_blur(m, 1.0) for m in residual_maps(x, reconstruction, discriminator, features)], dim=1
-    )
+    maps = _smooth(residual_maps(x, reconstruction, discriminator, features))
     weights = fusion.weights[RESIDUALS]
     if weights.sum() == 0:  # the residuals do not enter the score: refine for the picture's sake
         weights = torch.full((2,), 0.5)
