@@ -10,7 +10,7 @@ from anogan.feedback.novelty import Gate, choose
 def gate(rate: float = 0.1) -> Gate:
     """Of 19 calibration images with patches at 0.05, 0.10 ... 1.00 from the bank, 95 % below 0.9525."""
     distances = np.tile(np.arange(1, 21) / 20, (19, 1)).reshape(19, 4, 5)
-    return Gate.fit(np.arange(19.0), distances, rate)
+    return Gate.fit(torch.arange(19.0)[:, None, None].expand(19, 5, 5), distances, rate)
 
 
 def test_the_limits_come_from_the_calibration_images() -> None:
@@ -34,9 +34,19 @@ def test_the_limits_come_from_the_calibration_images() -> None:
     ],
 )
 def test_an_image_is_refused_with_a_reason(discriminator: float, farthest: float, words: str) -> None:
-    refusal = gate().refusal(discriminator, np.array([[0.1, farthest]]))
+    refusal = gate().refusal(torch.full((5, 5), discriminator), np.array([[0.1, farthest]]))
     assert refusal.startswith(words) or words in refusal
     assert bool(refusal) == bool(words)
+
+
+def test_a_place_that_always_looks_odd_hides_no_other() -> None:
+    """Each calibration image shows 9 at one place; one that shows 5 elsewhere would pass by its largest value."""
+    maps = torch.arange(19.0)[:, None, None].expand(19, 5, 5) / 100
+    maps = maps + 9 * torch.eye(25).view(25, 5, 5)[0]
+    found = Gate.fit(maps, np.array([[0.1, 1.0]] * 19), 0.1)
+    odd = maps[3] + 5 * torch.eye(25).view(25, 5, 5)[7]
+    assert found.refusal(odd, np.array([[0.1, 1.2]])).startswith("the discriminator alone would flag it (p = 0.05)")
+    assert found.refusal(maps[3], np.array([[0.1, 1.2]])) == ""
 
 
 def bank(size: int = 40) -> torch.Tensor:

@@ -26,6 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anogan.scoring import component_scores
+
 EXTREME = 1.5
 USUAL = 0.95
 SHARE = 0.05
@@ -37,46 +39,52 @@ class Gate:
 
     Attributes
     ----------
-    discriminator
-        (n,) image scores of the discriminator on the calibration images.
+    healthy
+        (S, S) mean of the discriminator's maps of the calibration images.
+    beyond
+        (n,) how much more each of them shows somewhere.
     rate
         The operating point's false-alarm rate: a p-value of the discriminator that is not above it is refused.
     usual, extreme
         Distances from the bank.
     """
 
-    discriminator: np.ndarray
+    healthy: Tensor
+    beyond: np.ndarray
     rate: float
     usual: float
     extreme: float
 
     @classmethod
-    def fit(cls, discriminator: np.ndarray, distances: np.ndarray, rate: float) -> Gate:
+    def fit(cls, maps: Tensor, distances: np.ndarray, rate: float) -> Gate:
         """Find the limits.
 
         Parameters
         ----------
-        discriminator
-            (n,) as above.
+        maps
+            (n, S, S) of the discriminator, of the calibration images.
         distances
             (n, H, W) of the calibration images' patches from the bank.
         rate
             The false-alarm rate, in (0, 1).
         """
-        return cls(discriminator, rate, float(np.quantile(distances, USUAL)), EXTREME * float(distances.max()))
+        healthy = maps.mean(0)
+        usual, extreme = float(np.quantile(distances, USUAL)), EXTREME * float(distances.max())
+        return cls(healthy, _beyond(maps, healthy), rate, usual, extreme)
 
-    def refusal(self, discriminator: float, distances: np.ndarray) -> str:
+    def refusal(self, judged: Tensor, distances: np.ndarray) -> str:
         """Say why an image may not enter; "" if it may.
 
         Parameters
         ----------
-        discriminator
-            Its image score of the discriminator.
+        judged
+            (S, S) the discriminator's map of it.
         distances
             (H, W) of its patches from the bank.
         """
-        p_value = (1 + int((self.discriminator >= discriminator).sum())) / (len(self.discriminator) + 1)
-        if not np.isfinite(discriminator) or p_value <= self.rate:
+        beyond = float(_beyond(judged[None], self.healthy)[0])
+        p_value = (1 + int((self.beyond >= beyond).sum())) / (len(self.beyond) + 1)
+        if not np.isfinite(beyond) or p_value <= self.rate:
             return f"the discriminator alone would flag it (p = {p_value:.3g}); look at it again"
         if not float(distances.max()) <= self.extreme:
             return (
@@ -133,6 +141,14 @@ def choose(
         chosen.append(int(left[index]))
         distance = torch.minimum(distance, torch.cdist(patches[left], patches[left[index]][None]).squeeze(1))
     return chosen
+
+
+def _beyond(maps: Tensor, healthy: Tensor) -> np.ndarray:
+    """Return the image scores of what maps, (N, S, S), hold beyond what is usual at each place, (N,).
+
+    That is stricter than the detector's own score, where a place that always looks odd can hide another.
+    """
+    return component_scores((maps - healthy)[:, None])[:, 0].numpy().astype(np.float64)
 
 
 def _nearest(patches: Tensor, bank: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from anogan.feedback.novelty import Gate, choose
 from anogan.io import read_scan
 from anogan.io.pseudonym import key_name, person_hash
 from anogan.io.results import case_id
-from anogan.scoring import COMPONENTS, component_scores
+from anogan.scoring import COMPONENTS
 from anogan.selftest import measure
 from anogan.transforms import to_network
 
@@ -162,9 +162,9 @@ def admit(
     if provenance.data_hash(files) != origin["calibrations"][-1]["data"]:
         raise ValueError(f"{splits.calibration.name}: is not what calibrated the detector; name the data set that did")
     maps, embedded = _look(detector, torch.from_numpy(held))
-    bank, usual = detector.reference.bank, maps.mean(0)
-    gate = Gate.fit(_verdicts(maps - usual), bank.distance(embedded).numpy(), point.false_alarm_rate)
-    taken = _read(detector, dismissed, splits, gate, usual, tell)
+    bank = detector.reference.bank
+    gate = Gate.fit(maps, bank.distance(embedded).numpy(), point.false_alarm_rate)
+    taken = _read(detector, dismissed, splits, gate, tell)
     seen = [one for one in taken if isinstance(one, _Seen)]
     passed = [one for one in seen if not one.refusal]
     refused = [(case.case, one) for case, one in zip(dismissed, taken, strict=True) if isinstance(one, str)]
@@ -230,21 +230,10 @@ def _look(detector: Detector, images: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(maps), torch.cat(embedded)
 
 
-def _verdicts(maps: Tensor) -> np.ndarray:
-    """Return the image scores of what a map of the discriminator, (N, S, S), holds beyond what is usual there, (N,).
-
-    That is stricter than the detector's own score, where a place that always looks odd can hide another.
-    """
-    return component_scores(maps[:, None])[:, 0].numpy().astype(np.float64)
-
-
 def _read(
-    detector: Detector, dismissed: Sequence[Dismissed], splits: Splits, gate: Gate, usual: Tensor, tell: Progress
+    detector: Detector, dismissed: Sequence[Dismissed], splits: Splits, gate: Gate, tell: Progress
 ) -> list[_Seen | str]:
-    """Return what the gate saw of each image, or why it is none that it may look at.
-
-    `usual` is the healthy mean of the discriminator's maps, (S, S).
-    """
+    """Return what the gate saw of each image, or why it is none that it may look at."""
     held = [*splits.calibration, *splits.test]
     held_files, held_people = {case_id(item.path) for item in held}, {item.subject for item in held}
     known = set(detector.provenance["files"])
@@ -266,7 +255,7 @@ def _read(
             continue
         maps, embedded = _look(detector, torch.from_numpy(image)[None])
         distances = detector.reference.bank.distance(embedded)[0].numpy()
-        refusal = gate.refusal(float(_verdicts(maps - usual)[0]), distances)
+        refusal = gate.refusal(maps[0], distances)
         found.append(_Seen(one, file, embedded[0].flatten(1).T.contiguous(), refusal))
     return found
 
