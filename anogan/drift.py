@@ -22,13 +22,15 @@ import datetime
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from filelock import FileLock, Timeout
 from scipy.stats import ks_2samp
 
 from anogan.io.atomic import write_bytes
@@ -42,6 +44,7 @@ STAKES = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 JUMP = 1e-4  # share of the capital that is spread over all accounts after each case
 ABNORMAL_SHARE = 0.05
 WINDOW = 200  # recent cases whose features are compared with the calibration images'
+PATIENCE = 60.0  # seconds: who changes the monitor needs milliseconds
 PAUSED = "the calibration no longer holds, see `anogan drift`"
 _FORMAT = 1
 Judged = TypeVar("Judged", Result, SeriesResult)
@@ -108,7 +111,7 @@ def _first_capital() -> np.ndarray:
 
 @dataclass(eq=False)
 class Monitor:
-    """What has been seen since the calibration. `open` reads it from a run folder, `add` bets, `save` writes it back.
+    """What has been seen since the calibration. `open` reads it from a run folder, `change` writes it back.
 
     Attributes
     ----------
@@ -291,14 +294,30 @@ class Monitor:
         ValueError
             As `open`, but not for a damaged `drift.json`; or the share is not in [0, 1).
         """
-        try:
-            kept = cls.open(run)
-        except ValueError:
-            kept = cls(*_calibration(run))
-        share = kept.abnormal_share if abnormal_share is None else abnormal_share
-        monitor = cls(kept.calibration, kept.components, share, resets=[*kept.resets, _today()])
-        monitor.save(run)
+        with _alone(run):
+            try:
+                kept = cls.open(run)
+            except ValueError:
+                kept = cls(*_calibration(run))
+            share = kept.abnormal_share if abnormal_share is None else abnormal_share
+            monitor = cls(kept.calibration, kept.components, share, resets=[*kept.resets, _today()])
+            monitor.save(run)
         return monitor
+
+    @classmethod
+    @contextmanager
+    def change(cls, run: Path) -> Iterator[Monitor]:
+        """Open the monitor of a run folder and save it when the block ends without an error; all others wait.
+
+        Raises
+        ------
+        ValueError
+            As `open`; or somebody else has been at it for `PATIENCE` seconds.
+        """
+        with _alone(run):
+            monitor = cls.open(run)
+            yield monitor
+            monitor.save(run)
 
     def save(self, run: Path) -> None:
         """Write `drift.json`, whole or not at all: numbers and hashes, no pixels, no names."""
@@ -344,6 +363,16 @@ def _calibration(run: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         raise ValueError(f"{run}: not a run folder of anogan (it has no detector.json)") from None
     except (OSError, json.JSONDecodeError, TypeError, KeyError, AttributeError):
         raise ValueError(f"{path}: damaged; restore it or train again") from None
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Let one at a time change the monitor: of two who read it and both write it back, only the second has counted."""
+    try:
+        with FileLock(run / ".drift.lock", timeout=PATIENCE):
+            yield
+    except Timeout:
+        raise ValueError(f"{run}: somebody else is changing its drift monitor; try again in a moment") from None
 
 
 def _hash(*parts: str) -> str:

@@ -172,10 +172,9 @@ def erase_counted(run: Path, person: str) -> list[str]:
     """
     if not (run / "drift.json").is_file():
         return []
-    monitor = Monitor.open(run)
-    if not monitor.forget(person):
-        return []
-    monitor.save(run)
+    with Monitor.change(run) as monitor:
+        if not monitor.forget(person):
+            return []
     return ["whom the drift monitor has counted; the score stays, as nobody's"]
 
 

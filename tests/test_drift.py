@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,30 @@ def test_it_survives_a_restart_whole(tmp_path: Path) -> None:
     )
     assert len(kept.recent) == drift.WINDOW
     assert kept.feature_drift() == through.feature_drift()
+
+
+def test_those_who_count_at_once_lose_nothing(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", np.arange(100.0))
+
+    def feed(number: int) -> None:
+        for case in cases(np.full(5, 50.0), start=5 * number):
+            with Monitor.change(run) as monitor:
+                monitor.add([case])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(feed, range(8)))
+    assert len(Monitor.open(run).scores) == 40
+    with pytest.raises(RuntimeError), Monitor.change(run) as monitor:
+        monitor.add(cases(np.ones(1), start=99))
+        raise RuntimeError
+    assert len(Monitor.open(run).scores) == 40
+
+
+def test_who_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path / "run", np.arange(100.0))
+    monkeypatch.setattr(drift, "PATIENCE", 0.05)
+    with Monitor.change(run), pytest.raises(ValueError, match="somebody else is changing its drift monitor; try again"):
+        Monitor.reset(run)
 
 
 def test_calibrating_again_or_a_reset_ends_the_alarm(tmp_path: Path) -> None:

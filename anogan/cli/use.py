@@ -126,8 +126,12 @@ def inspect(
 
         if watch is not None:
             if monitor:
-                watch.add(cases)
-                watch.save(run)
+                with drift.Monitor.change(run) as now:  # on top of what others have counted meanwhile
+                    if now.identity == watch.identity:
+                        now.add(cases)
+                        watch = now
+                    else:
+                        typer.echo(f"warning: {run} was calibrated again meanwhile: nothing was counted", err=True)
             if watch.alarm is not None:  # also one that these very cases have set off
                 writer.withhold(drift.PAUSED)
                 results = [drift.pause(result) for result in results]

@@ -69,11 +69,12 @@ class Watch:
             if not cases:
                 return
             try:
-                monitor = drift.Monitor.open(self._run)
-                if monitor.identity != self._identity:  # what is judged here has another calibration
-                    raise ValueError(f"{self._run}: its calibration is another than at the start; restart the server")
-                if monitor.add(cases):
-                    monitor.save(self._run)
+                with drift.Monitor.change(self._run) as monitor:
+                    if monitor.identity != self._identity:  # what is judged here has another calibration
+                        raise ValueError(
+                            f"{self._run}: its calibration is another than at the start; restart the server"
+                        )
+                    monitor.add(cases)
             except (ValueError, OSError) as error:
                 log.error("%d cases are not in the drift monitor (%s)", len(cases), _why(error))
 
