@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from anogan.feedback.novelty import Gate, choose
+from anogan.feedback.novelty import UNKNOWN, Gate, choose
 
 
 def gate(rate: float = 0.1) -> Gate:
@@ -60,6 +60,14 @@ def test_what_two_people_show_enters_and_what_one_shows_does_not() -> None:
     assert choose(patches, [1, 1, 3, 3, 1], bank(), 1.0) == []
 
 
+def test_an_image_of_nobody_known_is_no_witness_but_may_enter_where_two_persons_show_the_same() -> None:
+    """It may be of the one person who shows the same, but not of both where there are two."""
+    patches = torch.tensor([[3.0, 0.0], [3.2, 0.0]])
+    assert choose(patches, [1, UNKNOWN], bank(), 1.0) == []
+    assert choose(patches, [UNKNOWN, UNKNOWN], bank(), 1.0) == []
+    assert choose(torch.tensor([[3.0, 0.0], [3.1, 0.0], [3.2, 0.0]]), [1, 2, UNKNOWN], bank(), 1.0) == [2]
+
+
 def test_a_healthy_patch_is_no_witness() -> None:
     """A lesion at 1.2 lies within 1.0 of another person's healthy patch at 0.5, which proves nothing."""
     assert choose(torch.tensor([[1.2, 0.0], [0.5, 0.0]]), [1, 2], bank(), 1.0) == []
@@ -68,10 +76,8 @@ def test_a_healthy_patch_is_no_witness() -> None:
 def test_what_a_refused_image_shows_does_not_enter_from_another() -> None:
     patches, owners = torch.tensor([[3.0, 0.0], [3.2, 0.0], [0.0, 3.0], [0.0, 3.1]]), [1, 2, 3, 4]
     assert choose(patches, owners, bank(), 1.0, torch.tensor([[3.0, 0.9], [0.0, 0.5]])) == [3]
-    assert choose(patches, owners, bank(), 1.0, torch.tensor([[0.9, 0.0]])) == [
-        1,
-        3,
-    ]  # a healthy patch of a refused one
+    healthy = torch.tensor([[0.9, 0.0]])  # of a refused image
+    assert choose(patches, owners, bank(), 1.0, healthy) == [1, 3]
     assert choose(patches, owners, bank(), 1.0, torch.tensor([[3.0, 0.0], [0.0, 3.0]])) == []
 
 

@@ -6,8 +6,9 @@ word is not enough; a patch enters only if
 1. the discriminator alone would not flag its image: it was taught to see local anomalies, and is not changed here;
 2. no patch of its image is extreme: more than `EXTREME` times as far from the bank as any patch of a calibration image;
 3. it is novel: farther from the bank than 95 % of the calibration images' patches. What is nearer, the bank knows;
-4. another person's dismissed image shows it, too: a novel patch of hers or his lies as near as the bank lies to 95 % of
-   healthy patches. A variant of the norm is seen twice; a mistake seldom makes two alike;
+4. the dismissed images of two persons show it: novel patches of both lie as near as the bank lies to 95 % of healthy
+   patches. A variant of the norm is seen twice; a mistake seldom makes two alike. Whose image is not known may be of
+   either, and does not count;
 5. no refused image shows the like: what made one of them suspicious is not healthy in another;
 6. there is room: feedback adds at most `SHARE` of the bank in one version.
 
@@ -31,6 +32,7 @@ from anogan.scoring import component_scores
 EXTREME = 1.5
 USUAL = 0.95
 SHARE = 0.05
+UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,7 @@ def choose(
     patches
         (M, D) of the images that the gate did not refuse.
     owners
-        (M,) whose each is: the same number for the same person.
+        (M,) whose each is: the same number for the same person, `UNKNOWN` for nobody knows whose.
     bank
         (K, D)
     usual
@@ -128,12 +130,10 @@ def choose(
         if len(doubted) and len(novel):
             novel = novel[_nearest(patches[novel], doubted) > usual]
     own, found = torch.tensor(owners)[novel], patches[novel]
-    alike = torch.zeros(len(novel), dtype=torch.bool)
-    for start in range(0, len(novel), 256):
-        part = slice(start, start + 256)
-        others = own[part, None] != own
-        alike[part] = ((torch.cdist(found[part], found) <= usual) & others).any(1)
-    left = novel[alike]
+    named = own.unique()
+    whose = (own[:, None] == named[named != UNKNOWN]).float()  # (novel, persons)
+    persons = torch.cat([((torch.cdist(part, found) <= usual).float() @ whose > 0).sum(1) for part in found.split(256)])
+    left = novel[persons >= 2]
     distance = nearest[left]
     chosen: list[int] = []
     while len(chosen) < int(SHARE * len(bank)) and len(left) and float(distance.max()) > usual:

@@ -17,7 +17,7 @@ from anogan.comparison import Comparison, compare
 from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
 from anogan.feedback.cases import Dismissed
-from anogan.feedback.novelty import Gate, choose
+from anogan.feedback.novelty import UNKNOWN, Gate, choose
 from anogan.io import read_scan
 from anogan.io.pseudonym import key_name, person_hash
 from anogan.io.results import case_id
@@ -169,7 +169,7 @@ def admit(
     passed = [one for one in seen if not one.refusal]
     refused = [(case.case, one) for case, one in zip(dismissed, taken, strict=True) if isinstance(one, str)]
     refused += [(one.image.case, one.refusal) for one in seen if one.refusal]
-    whose: dict[str, int] = {}  # images of unknown persons may all be of one: they do not vouch for each other
+    whose = {"": UNKNOWN}
     owners = [whose.setdefault(one.image.subject, len(whose)) for one in passed for _ in one.patches]
     none = torch.zeros(0, bank.bank.shape[1])
     patches = torch.cat([none, *(one.patches for one in passed)])
