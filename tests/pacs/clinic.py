@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -84,9 +85,15 @@ def wait_for(condition: Callable[[], object], seconds: float = 30, every: float 
         time.sleep(every)
 
 
+def find_dcmtk(command: str) -> str | None:
+    """Find a command of dcmtk: in an active virtual environment pynetdicom's, of the same name, comes before it."""
+    folders = [folder for folder in os.get_exec_path() if Path(folder) != Path(sys.executable).parent]
+    return shutil.which(command, path=os.pathsep.join(folders))
+
+
 def dcmtk(command: str, *arguments: object, expect: int | None = 0) -> str:
     """Run a command of dcmtk, or skip the test where it is missing."""
-    program = shutil.which(command)
+    program = find_dcmtk(command)
     if program is None:
         pytest.skip(f"no {command}: install dcmtk")
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=60)
@@ -246,7 +253,8 @@ def storm(
     """
 
     def send_study(folder: Path) -> bool:
-        command = ["storescu", "-aet", "SCANNER", "-aec", "ANOGAN", "+sd", "+r", "127.0.0.1", str(port), str(folder)]
+        options = ["-aet", "SCANNER", "-aec", "ANOGAN", "+sd", "+r"]
+        command = [find_dcmtk("storescu") or "storescu", *options, "127.0.0.1", str(port), str(folder)]
         return subprocess.run(command, capture_output=True).returncode == 0
 
     def sender(mine: list[Path]) -> None:
