@@ -30,10 +30,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from filelock import FileLock, Timeout
 from scipy.stats import ks_2samp
 
-from anogan.io.atomic import write_bytes
+from anogan.io.atomic import alone, write_bytes
 from anogan.io.pseudonym import person_hash
 from anogan.scan import Result
 from anogan.series import SeriesResult
@@ -111,7 +110,7 @@ def _first_capital() -> np.ndarray:
 
 @dataclass(eq=False)
 class Monitor:
-    """What has been seen since the calibration. `open` reads it from a run folder, `change` writes it back.
+    """What has been seen since the calibration. `open` reads it from a run folder; who changes it does so in `change`.
 
     Attributes
     ----------
@@ -307,7 +306,7 @@ class Monitor:
     @classmethod
     @contextmanager
     def change(cls, run: Path) -> Iterator[Monitor]:
-        """Open the monitor of a run folder and save it when the block ends without an error; all others wait.
+        """Open the monitor of a run folder to change and `save` it; all others wait until the block ends.
 
         Raises
         ------
@@ -315,9 +314,7 @@ class Monitor:
             As `open`; or somebody else has been at it for `PATIENCE` seconds.
         """
         with _alone(run):
-            monitor = cls.open(run)
-            yield monitor
-            monitor.save(run)
+            yield cls.open(run)
 
     def save(self, run: Path) -> None:
         """Write `drift.json`, whole or not at all: numbers and hashes, no pixels, no names."""
@@ -368,11 +365,10 @@ def _calibration(run: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 @contextmanager
 def _alone(run: Path) -> Iterator[None]:
     """Let one at a time change the monitor: of two who read it and both write it back, only the second has counted."""
-    try:
-        with FileLock(run / ".drift.lock", timeout=PATIENCE):
-            yield
-    except Timeout:
-        raise ValueError(f"{run}: somebody else is changing its drift monitor; try again in a moment") from None
+    _calibration(run)  # before a lock is made where there is no run
+    busy = f"{run}: somebody else is changing its drift monitor; try again in a moment"
+    with alone(run / ".drift.lock", busy, PATIENCE):
+        yield
 
 
 def _hash(*parts: str) -> str:

@@ -175,6 +175,7 @@ def erase_counted(run: Path, person: str) -> list[str]:
     with Monitor.change(run) as monitor:
         if not monitor.forget(person):
             return []
+        monitor.save(run)
     return ["whom the drift monitor has counted; the score stays, as nobody's"]
 
 

@@ -142,6 +142,7 @@ def test_those_who_count_at_once_lose_nothing(tmp_path: Path) -> None:
         for case in cases(np.full(5, 50.0), start=5 * number):
             with Monitor.change(run) as monitor:
                 monitor.add([case])
+                monitor.save(run)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(feed, range(8)))
@@ -150,6 +151,12 @@ def test_those_who_count_at_once_lose_nothing(tmp_path: Path) -> None:
         monitor.add(cases(np.ones(1), start=99))
         raise RuntimeError
     assert len(Monitor.open(run).scores) == 40
+
+
+def test_where_there_is_no_run_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a run folder of anogan"):
+        Monitor.reset(tmp_path / "typo")
+    assert not list(tmp_path.iterdir())
 
 
 def test_who_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

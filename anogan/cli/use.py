@@ -129,6 +129,7 @@ def inspect(
                 with drift.Monitor.change(run) as now:  # on top of what others have counted meanwhile
                     if now.identity == watch.identity:
                         now.add(cases)
+                        now.save(run)
                         watch = now
                     else:
                         typer.echo(f"warning: {run} was calibrated again meanwhile: nothing was counted", err=True)

@@ -19,12 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from anogan import checkpoint
 from anogan.detector import Detector, files
 from anogan.feedback.proposal import Proposal
-from anogan.io.atomic import write_bytes
+from anogan.io.atomic import alone, write_bytes
 from anogan.review import Desk
 from anogan.review.arrivals import judge_of
 from anogan.selftest import verdict
@@ -214,8 +212,5 @@ def _alone(run: Path) -> Iterator[None]:
     """Let nobody else change the versions of a run meanwhile."""
     checkpoint.read_json(run / "detector.json")  # before a folder is made where there is no run
     (run / _FOLDER).mkdir(exist_ok=True)
-    try:
-        with FileLock(run / _FOLDER / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise ValueError(f"{run}: somebody else is changing its versions; try again in a moment") from None
+    with alone(run / _FOLDER / ".lock", f"{run}: somebody else is changing its versions; try again in a moment"):
+        yield

@@ -1,10 +1,14 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what one at a time may change."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -40,3 +44,33 @@ def sync(path: str | os.PathLike[str]) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def alone(lock: Path, busy: str, seconds: float = 0) -> Iterator[None]:
+    """Let one process or thread at a time into the block.
+
+    Parameters
+    ----------
+    lock
+        The file that they lock, in a folder that is there.
+    busy
+        What one is told who has waited so many `seconds` in vain.
+
+    Raises
+    ------
+    ValueError
+        Somebody else is in the block; or the lock cannot be written.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=seconds)
+    except Timeout:
+        raise ValueError(busy) from None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ValueError(f"{lock}: cannot be written ({why}); choose another folder") from None
+    try:
+        yield
+    finally:
+        held.release()

@@ -74,7 +74,8 @@ class Watch:
                         raise ValueError(
                             f"{self._run}: its calibration is another than at the start; restart the server"
                         )
-                    monitor.add(cases)
+                    if monitor.add(cases):
+                        monitor.save(self._run)
             except (ValueError, OSError) as error:
                 log.error("%d cases are not in the drift monitor (%s)", len(cases), _why(error))
 
