@@ -162,6 +162,8 @@ def test_refinement_lowers_the_residual_score_and_gives_an_uncertainty(tiny_dete
     assert plain.uncertainty is None
     assert better.uncertainty is not None
     assert better.uncertainty > 0
+    alone = dataclasses.replace(refined.fusion, weights=torch.eye(len(COMPONENTS))[0])
+    assert dataclasses.replace(refined, fusion=alone).inspect(scan).uncertainty == 0  # the residuals have no part in it
     image = torch.from_numpy(to_network(scan, config.input))[None]
     rows = [COMPONENTS.index(name) for name in RESIDUALS]
     before, after = (top_mean(each.maps(image).components[:, rows].mean(1), COMPONENT_TOP) for each in (even, refined))

@@ -56,7 +56,8 @@ def raw_maps(
             other[:, RESIDUALS] = _smooth(residual_maps(x, counterpart, discriminator, judged.features))
             standardized = fusion.standardize(other)
             scores.append(fusion.score(standardized, fusion.fuse(standardized)))
-    return raw, inversion.reconstruction, torch.stack(scores).std(0)
+    # About the first of them, which changes nothing but that equal scores have a deviation of exactly 0.
+    return raw, inversion.reconstruction, (torch.stack(scores) - scores[0]).std(0)
 
 
 def _smooth(maps: Iterable[Tensor]) -> Tensor:
