@@ -96,7 +96,10 @@ class NetworkConfig(Section):
 class TrainingConfig(Section):
     """The two loops: generator against discriminator, then encoder and generator."""
 
-    steps: int = Field(1800, ge=1, description="at most: a phase that gets nowhere ends earlier")
+    steps: int = Field(3000, ge=1, description="at most: a phase that gets nowhere ends earlier")
+    epochs: int = Field(
+        500, ge=1, description="the first phase sees each image at most so often: few images are soon known by heart"
+    )
     encoder_steps: int = Field(400, ge=1, description="at most")
     batch: int = Field(16, ge=2, description="small: the places are learned by many steps")
     learning_rate: float = Field(1e-3, gt=0)

@@ -130,13 +130,37 @@ def test_a_phase_ends_with_the_weights_of_its_best_snapshot(monkeypatch: pytest.
 def test_a_phase_that_gets_nowhere_is_ended_and_stays_so_when_resumed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("anogan.progress.should_stop", lambda readings, phase: len(readings) == 2)
-    stopped = training.train(healthy(), healthy(6), CONFIG, run=tmp_path)
+    """At step 8 of 30 it is said to get nowhere: the 12 steps in which the learning rate falls follow, no more."""
+    monkeypatch.setattr("anogan.progress.should_stop", lambda readings, phase: len(readings) >= 2)
+    config = load_config("tiny", ["training.steps=30", "training.encoder_steps=6", "training.snapshot_every=4"])
+    stopped = training.train(healthy(), healthy(6), config, run=tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "training" / "history.jsonl").read_text().splitlines()]
-    assert max(line["step"] for line in lines if line["phase"] == "adversarial") == 8
+    assert max(line["step"] for line in lines if line["phase"] == "adversarial") == 20
     monkeypatch.undo()
-    resumed = training.train(healthy(), healthy(6), CONFIG, run=tmp_path, resume=True)
+    resumed = training.train(healthy(), healthy(6), config, run=tmp_path, resume=True)
     assert torch.equal(weights(resumed), weights(stopped))
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 2), (3, 5), (500, 12)])
+def test_few_images_are_not_shown_more_often_than_the_limit(epochs: int, steps: int) -> None:
+    """24 images in batches of 16."""
+    config = load_config("tiny", ["training.batch=16", "training.steps=12", f"training.epochs={epochs}"])
+    assert training.Trainer(healthy(), healthy(6), config, None, None).totals["adversarial"] == steps
+
+
+def test_the_learning_rate_rises_stays_and_falls_at_the_end_of_a_phase_wherever_that_is() -> None:
+    config = load_config("tiny", ["training.steps=200", "training.learning_rate=0.001"])
+    trainer = training.Trainer(healthy(), healthy(6), config, None, None)
+
+    def rate(step: int) -> float:
+        trainer._set_learning_rate("adversarial", step)
+        return float(trainer.optimizers["places"].param_groups[0]["lr"])
+
+    assert [rate(step) for step in (0, 24, 49, 120, 160, 200)] == pytest.approx(
+        [0.00002, 0.0005, 0.001, 0.001, 0.000525, 0.00005]
+    )
+    trainer.totals["adversarial"] = 150  # it was said to get nowhere at step 70
+    assert [rate(step) for step in (70, 110, 150)] == pytest.approx([0.001, 0.000525, 0.00005])
 
 
 def test_the_average_of_a_short_run_forgets_its_first_steps() -> None:

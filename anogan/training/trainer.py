@@ -33,6 +33,7 @@ PHASES = ("adversarial", "encoder")
 # What is learned, each by an optimizer of its own, and the network that learns it.
 TASKS = {"generator": "generator", "images": "discriminator", "places": "discriminator", "encoder": "encoder"}
 TAUGHT = {"adversarial": ("generator", "discriminator"), "encoder": ("generator", "encoder")}
+FALL = 0.4  # share of a phase in which the learning rate falls
 
 
 def _fast(x: Tensor) -> Tensor:
@@ -68,7 +69,9 @@ class Trainer:
             parameters = getattr(self.networks, name).parameters()
             self.optimizers[task] = torch.optim.Adam(parameters, lr=settings.learning_rate, betas=betas)
         self.done = {"adversarial": 0, "encoder": 0}
-        self.totals = {"adversarial": settings.steps, "encoder": settings.encoder_steps}
+        most = math.ceil(settings.epochs * len(self.train) / settings.batch)
+        self.limits = {"adversarial": min(settings.steps, most), "encoder": settings.encoder_steps}
+        self.totals = dict(self.limits)  # a phase that gets nowhere has fewer
         self.seconds = 0.0
         self.progress = Progress(self.train, self.holdout, config)
         self.readings: dict[str, list[Reading]] = {phase: [] for phase in PHASES}
@@ -221,11 +224,20 @@ class Trainer:
             network.eval().requires_grad_(False)
         return Networks(**final)
 
+    def _fall(self, phase: str) -> int:
+        """Return the number of steps in which the learning rate falls."""
+        return math.ceil(FALL * self.limits[phase])
+
     def _set_learning_rate(self, phase: str, step: int) -> None:
-        """Rise for the first 50 steps, then fall along a half cosine to a twentieth."""
+        """Rise for the first 50 steps, stay, and fall at the end along a half cosine to a twentieth.
+
+        Warm-up, stable, decay (Hu et al. 2024, MiniCPM, section 4): a phase can be ended at any step, as long as the
+        fall follows.
+        """
         total = self.totals[phase]
         rise = min(1.0, (step + 1) / min(50, total))
-        rate = self.config.training.learning_rate * rise * (0.525 + 0.475 * math.cos(math.pi * step / total))
+        left = min(1.0, (total - step) / self._fall(phase))
+        rate = self.config.training.learning_rate * rise * (0.525 - 0.475 * math.cos(math.pi * left))
         for task, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = rate * (self.config.training.adversarial_rate if task == "images" else 1.0)
@@ -266,8 +278,9 @@ class Trainer:
         if self.folder is not None and self.fabric.is_global_zero:
             figures = {**readings[-1], "verdict": str(verdict)}
             path = self.folder.write_snapshot(phase, step, self._pictures(networks, phase), figures)
+        # What gets nowhere at the full learning rate may at a lower one: the fall follows in any case.
         if progress.should_stop(readings, phase):
-            self.totals[phase] = step
+            self.totals[phase] = min(self.totals[phase], step + self._fall(phase))
         if step == self.totals[phase]:
             for name, weights in self.best.items():
                 for network in (getattr(networks, name), getattr(self.networks, name)):
