@@ -6,7 +6,7 @@
 
 Every snapshot's discriminator scores the test images by its own verdict of places, the part that the snapshot is chosen
 by; the other parts of the score would each have to be fitted again. Four choices are compared: the snapshot of
-`anogan.progress` (taken when it would have stopped), the last one, the one with the lowest KID, and the best one, which
+`anogan.progress`, the last one before the training ended itself, the one with the lowest KID, and the best one, which
 nobody can know.
 """
 
@@ -72,29 +72,24 @@ def verdicts(discriminator: Discriminator, healthy: torch.Tensor, test: torch.Te
 def choices(readings: list[Reading], truth: list[float]) -> dict[str, tuple[int, float]]:
     """Return the step and the true AUROC of each choice."""
     steps = [int(reading["step"]) for reading in readings]
-    counts = range(1, len(readings) + 1)
-    seen = next((count for count in counts if progress.should_stop(readings[:count], PHASE)), len(readings))
-    chosen = steps.index(progress.best_step(readings[:seen], PHASE))
+    chosen = steps.index(progress.best_step(readings, PHASE))
     lowest_kid = int(np.argmin([reading["KID"] for reading in readings]))
     rows = {"chosen": chosen, "last": len(steps) - 1, "lowest KID": lowest_kid, "best": int(np.argmax(truth))}
-    return {name: (steps[row], truth[row]) for name, row in rows.items()} | {
-        "stopped at": (steps[seen - 1], truth[seen - 1])
-    }
+    return {name: (steps[row], truth[row]) for name, row in rows.items()}
 
 
 def table() -> str:
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     lines = [
-        "| set, seed | chosen: step, AUROC | last | lowest KID | best | chosen minus best | training stopped at |",
-        "|---|---|---|---|---|---|---|",
+        "| set, seed | chosen: step, AUROC | last | lowest KID | best | chosen minus best |",
+        "|---|---|---|---|---|---|",
     ]
     gaps = []
     for run in runs:
         found = choices(run["readings"], run["auroc"])
         gaps.append([found[name][1] - found["best"][1] for name in ("chosen", "last", "lowest KID")])
         cells = [f"{step}, {value:.3f}" for step, value in (found[n] for n in ("chosen", "last", "lowest KID", "best"))]
-        stopped = found["stopped at"][0]
-        lines.append(f"| {run['data']}, {run['seed']} | {' | '.join(cells)} | {gaps[-1][0]:+.3f} | {stopped} |")
+        lines.append(f"| {run['data']}, {run['seed']} | {' | '.join(cells)} | {gaps[-1][0]:+.3f} |")
     if gaps:
         chosen, last, kid = np.mean(gaps, axis=0)
         lines.append(f"\nMean distance from the best: chosen {chosen:+.4f}, last {last:+.4f}, lowest KID {kid:+.4f}.")
