@@ -55,7 +55,7 @@ ABLATIONS = {
     ],
     "without generated places": ["training.generated_places=0"],
     "with half the width": ["network.width=24"],
-    "with the settings of before: 900 steps of 32": ["training.steps=900", "training.batch=32"],
+    "with the steps of before: 1800": ["training.steps=1800"],
 }
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 REPLICATES = 1000
