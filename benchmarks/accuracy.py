@@ -282,8 +282,9 @@ def table() -> str:
         own = replicates[:, ordered.index(PRODUCT)]
         lines += [
             f"\n## {name}: {product[seeds[0]]['training images']} training images, seeds {seeds}\n",
-            "| method | AUROC, mean [95 %] | each seed | product minus it [95 %] | pixel AUROC | AUPRO | minutes |",
-            "|---|---|---|---|---|---|---|",
+            "| method | AUROC, mean [95 %] | each seed | product minus it [95 %] "
+            "| pixel AUROC | AUPRO | steps | minutes |",
+            "|---|---|---|---|---|---|---|---|",
         ]
         for k, method in enumerate(ordered):
             runs = list(compared[method].values())
@@ -294,11 +295,12 @@ def table() -> str:
             difference = "" if method == PRODUCT else f"{gain:+.3f} [{from_:+.3f}, {to:+.3f}]"
             pixel = np.mean([run["pixel"] for run in runs], axis=0) if "pixel" in runs[0] else None
             cells = ["", ""] if pixel is None else [f"{value:.3f}" for value in pixel]
+            steps = "; ".join(f"{count}" for count in sorted({steps_of(run) for run in runs if "progress" in run}))
             minutes = f"{np.mean([run['seconds'] for run in runs]) / 60:.1f}" if "seconds" in runs[0] else ""
             shown = f"**{method}**" if method == PRODUCT else method
             each = ", ".join(f"{value:.3f}" for value in values)
             mean = f"{np.mean(values):.3f} [{low:.3f}, {high:.3f}]"
-            lines.append(f"| {shown} | {mean} | {each} | {difference} | {' | '.join(cells)} | {minutes} |")
+            lines.append(f"| {shown} | {mean} | {each} | {difference} | {' | '.join(cells)} | {steps} | {minutes} |")
         lines.append("")
         for row in product[seeds[0]]:
             values = [run[row] for run in product.values() if row in run]
@@ -314,6 +316,11 @@ def table() -> str:
                 each = "; ".join(", ".join(f"{k} {w:.2f}" for k, w in v.items() if w) for v in values)
                 lines.append(f"- weights: {each}")
     return "\n".join(lines).lstrip() + "\n"
+
+
+def steps_of(run: dict[str, Any]) -> int:
+    """Return for how long the first phase trained: not all rows were measured with the settings of now."""
+    return int(run["progress"]["adversarial"]["steps"])
 
 
 # The README's rows: title, method.
@@ -350,6 +357,7 @@ def summary() -> str:
     for title, cell in {
         "false alarms, calibrated at 5 %": lambda run: "{} of {}".format(*run["false alarms"][:2]),
         "sensitivity there": lambda run: f"{run['sensitivity there']:.2f}",
+        "steps of the first phase": lambda run: f"{steps_of(run)}",
         "minutes of training, one thread": lambda run: f"{run['seconds'] / 60:.0f}",
     }.items():
         cells = ["; ".join(cell(run) for run in runs if "false alarms" in run) for runs in products]
