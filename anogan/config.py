@@ -98,7 +98,7 @@ class TrainingConfig(Section):
 
     steps: int = Field(3000, ge=1, description="at most: a phase that gets nowhere ends earlier")
     epochs: int = Field(
-        500, ge=1, description="the first phase sees each image at most so often: few images are soon known by heart"
+        500, ge=1, description="passes of the first phase, at most, by batches: few images are soon known by heart"
     )
     encoder_steps: int = Field(400, ge=1, description="at most")
     batch: int = Field(16, ge=2, description="small: the places are learned by many steps")

@@ -142,7 +142,7 @@ def test_a_phase_that_gets_nowhere_is_ended_and_stays_so_when_resumed(
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 2), (3, 5), (500, 12)])
-def test_few_images_are_not_shown_more_often_than_the_limit(epochs: int, steps: int) -> None:
+def test_few_images_end_the_training_at_the_limit_of_passes(epochs: int, steps: int) -> None:
     """24 images in batches of 16."""
     config = load_config("tiny", ["training.batch=16", "training.steps=12", f"training.epochs={epochs}"])
     assert training.Trainer(healthy(), healthy(6), config, None, None).totals["adversarial"] == steps
