@@ -24,7 +24,7 @@ TOOLS  = .venv/bin/python -m
 # Every stage is skipped when its result is there. `train --resume` goes on after a kill, or starts.
 demo: .venv/installed
 	@if [ "$(DATA)" = data/phantom ] && [ ! -e data/phantom/manifest.csv ]; then $(ANOGAN) synth data/phantom; fi
-	@[ -e "$(RUN)/detector.safetensors" ] || $(ANOGAN) train "$(DATA)" --profile "$(PROFILE)" --run "$(RUN)" $(SHORTER) --resume
+	@[ -e "$(RUN)/detector.json" ] || $(ANOGAN) train "$(DATA)" --profile "$(PROFILE)" --run "$(RUN)" $(SHORTER) --resume
 	@[ -e "$(RUN)/results/evaluation.json" ] || { \
 		$(ANOGAN) calibrate "$(RUN)" "$(DATA)" && $(ANOGAN) evaluate "$(RUN)" "$(DATA)"; }
 	@$(ANOGAN) dashboard "$(RUN)" --port $(PORT)
