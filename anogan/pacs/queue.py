@@ -126,10 +126,16 @@ class Queue:
     # objects come in
 
     def known(self, header: Header) -> bool:
-        """Tell whether this very object is here already."""
+        """Tell whether this very object is here already.
+
+        Raises
+        ------
+        ValueError
+            The object belongs to another study already.
+        """
         with self._change() as session:
-            found = session.get(Instance, header.uid)
-            return found is not None and (found.study, found.digest) == (header.study, header.digest)
+            found = self._instance(session, header)
+            return found is not None and found.digest == header.digest
 
     def ours(self, header: Header) -> bool:
         """Tell whether the object is, or stands in a series of, a result that was made here."""
@@ -147,9 +153,7 @@ class Queue:
         """
         now = self.clock()
         with self._change() as session:
-            found = session.get(Instance, header.uid)
-            if found is not None and found.study != header.study:
-                raise ValueError(f"object {header.uid} came before as part of another study; send it with a new UID")
+            self._instance(session, header)
             study = session.get(Study, header.study)
             if study is None:
                 study = Study(uid=header.study, subject=header.subject, state="receiving", generation=0, changed=now)
@@ -159,6 +163,13 @@ class Queue:
             study.state, study.changed = "receiving", now
             study.due, study.attempts, study.reason = 0.0, 0, ""
             session.merge(Instance(uid=header.uid, study=header.study, digest=header.digest, size=header.size))
+
+    @staticmethod
+    def _instance(session: Session, header: Header) -> Instance | None:
+        found = session.get(Instance, header.uid)
+        if found is not None and found.study != header.study:
+            raise ValueError(f"object {header.uid} came before as part of another study; send it with a new UID")
+        return found
 
     def close_quiet(self, quiet: float) -> int:
         """Call studies complete that got no new object for `quiet` seconds; return how many."""
@@ -183,7 +194,7 @@ class Queue:
         """Record the results of a job, unless its study has changed meanwhile; tell whether it was recorded.
 
         Results of before that were not sent are dropped; one that was sent and comes again stays sent, for what a UID
-        names does not change (DICOM PS3.5, 9).
+        names does not change (DICOM PS3.5, 9); one that was refused and comes again is offered once more.
         """
         with self._change() as session:
             study = self._of(session, job)
@@ -194,6 +205,8 @@ class Queue:
             for uid, row in before.items():
                 if row.state != "sent" and uid not in after:
                     session.delete(row)
+                elif row.state == "refused":
+                    row.state = "waiting"
             for uid, header in after.items():
                 if uid not in before:
                     session.add(ResultObject(uid=uid, study=job.study, series=header.series, size=header.size))

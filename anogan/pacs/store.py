@@ -76,7 +76,7 @@ class Store:
             if folder.name not in known:
                 shutil.rmtree(folder)
                 continue
-            for path in (folder / "objects").iterdir():
+            for path in (folder / "objects").glob("*"):  # none, if it was killed while deleting
                 if path.stem not in known[folder.name]:
                     path.unlink()
         self.queue.recover()

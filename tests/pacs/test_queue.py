@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,18 @@ def test_what_was_sent_is_not_sent_again_and_what_is_outdated_never(queue: Queue
     taken = queue.next_to_send()
     assert taken is not None
     assert [result.uid for result in taken[1]] == ["2.3"]
+
+
+def test_what_was_refused_and_comes_again_is_offered_once_more(queue: Queue) -> None:
+    """Else the study would end as sent, with a result that the PACS never took."""
+    to_judged(queue)
+    queue.next_to_send()
+    queue.delivered("2.1", refused=True)
+    queue.sent("1.3", "not sent: refused")
+    to_judged(queue, RESULT, replace(RESULT, uid="2.2"))
+    taken = queue.next_to_send()
+    assert taken is not None
+    assert [result.uid for result in taken[1]] == ["2.1", "2.2"]
 
 
 def test_a_killed_process_is_made_good(queue: Queue) -> None:
@@ -261,6 +274,17 @@ def test_what_was_not_acknowledged_is_cleared_away(store: Store) -> None:
     assert not arrived.parent.parent.exists()
 
 
+def test_an_object_of_two_studies_is_not_kept(store: Store, tmp_path: Path) -> None:
+    """Neither as an object of the second study, which would be judged with it, nor past an erasure."""
+    study = arrive(store, "one", 1)
+    write_study(tmp_path / "again", "one", 1)
+    (path,) = (tmp_path / "again").iterdir()
+    with pytest.raises(ValueError, match="came before as part of another study"):
+        store.add(path, replace(read_header(path), study="2.25.7", digest="another"))
+    assert path.exists() and not store.place("2.25.7").exists()
+    assert len(list((store.place(study) / "objects").iterdir())) == 1
+
+
 def test_erasing_a_person_leaves_nothing_of_them(store: Store) -> None:
     first, second = arrive(store, "one"), arrive(store, "two")
     to_results(store)
@@ -270,6 +294,17 @@ def test_erasing_a_person_leaves_nothing_of_them(store: Store) -> None:
     assert [entry.uid for entry in store.queue.entries()] == [second]
     assert first.encode() not in b"".join(path.read_bytes() for path in store.folder.glob("queue.db*"))
     assert store.erase(subject) == 0
+
+
+def test_a_deletion_that_was_killed_halfway_is_no_obstacle(store: Store) -> None:
+    study = arrive(store, "one")
+    to_results(store)
+    shutil.rmtree(store.place(study) / "objects")
+    store.close()
+    store.open()
+    (entry,) = store.queue.entries()
+    assert store.erase(entry.subject) == 1
+    assert not store.place(study).exists()
 
 
 def test_a_study_erased_while_it_is_judged_does_not_come_back(store: Store) -> None:
