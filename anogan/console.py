@@ -89,6 +89,11 @@ class Bar:
         self(event.step, event.steps, title=event.phase, note=note, seconds_left=event.seconds_left)
 
 
+def plain_console() -> Console:
+    """Return a console that shows names as they are: brackets and colons in a file's name are no markup."""
+    return Console(markup=False, emoji=False)
+
+
 def in_words(seconds: float) -> str:
     """Return a duration as people say it.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from anogan import console
 from anogan.progress import Verdict
@@ -127,3 +128,10 @@ def test_the_dashboard_prints_its_address_and_leaves_with_its_command(tmp_path: 
         process.wait(timeout=20)
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(address[0], timeout=2)
+
+
+def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("image")
+    table.add_row("a[bold]:smile:.png")
+    console.plain_console().print(table)
+    assert "a[bold]:smile:.png" in capsys.readouterr().out

@@ -48,10 +48,10 @@ def info(
     ] = "",
 ) -> None:
     """Show what the reader sees in each file, and in each series of DICOM or NIfTI slices."""
-    from rich.console import Console
     from rich.table import Table
 
     from anogan.config import load_config
+    from anogan.console import plain_console
     from anogan.io import iter_series
 
     config = load_config(profile) if profile else None
@@ -66,7 +66,7 @@ def info(
         if config is not None and config.input.align == "face":
             for name, value in _face_facts(series.scans[0], config.quality):
                 table.add_row(name, value)
-        Console().print(table)
+        plain_console().print(table)
     finish([(Path(archives.name(path)), archives.name(why)) for path, why in problems], "could not be read")
 
 

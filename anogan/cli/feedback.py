@@ -60,9 +60,9 @@ def propose(run: Run, database: Database, data: Data, user: User = "") -> None:
 @feedback.command("list")
 def list_versions(run: Run) -> None:
     """List the versions of a run; the arrow marks the one that works."""
-    from rich.console import Console
     from rich.table import Table
 
+    from anogan.console import plain_console
     from anogan.feedback import versions
 
     works, known = versions.current(run), versions.listed(run)
@@ -70,7 +70,7 @@ def list_versions(run: Run) -> None:
     for one in known:
         table.add_row("->" if one.number == works else "", *_row(one))
     if known:
-        Console().print(table)
+        plain_console().print(table)
     typer.echo(f"{len(known)} {'version' if len(known) == 1 else 'versions'}")
     if known and works is None:
         typer.echo("what works is none of them: it was calibrated or altered since")

@@ -76,9 +76,9 @@ def queue(
     ] = None,
 ) -> None:
     """Show where each study of a listener stands. The exit code is 1 while one has failed."""
-    from rich.console import Console
     from rich.table import Table
 
+    from anogan.console import plain_console
     from anogan.pacs.queue import STATES, Queue
 
     if study and not retry:
@@ -93,7 +93,7 @@ def queue(
     for entry in entries:
         table.add_row(entry.uid, entry.subject, entry.state, str(entry.objects), str(entry.results), entry.reason)
     if entries:
-        Console().print(table)
+        plain_console().print(table)
     counts = {state: sum(entry.state == state for entry in entries) for state in STATES}
     typer.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing has come yet")
     if counts["failed"]:
@@ -120,9 +120,9 @@ def find(
     settings: File = DEFAULT,
 ) -> None:
     """List studies; persons are shown by their pseudonyms."""
-    from rich.console import Console
     from rich.table import Table
 
+    from anogan.console import plain_console
     from anogan.pacs.nodes import Query
 
     if not (date or modality or study or patient):
@@ -134,7 +134,7 @@ def find(
     for row in sorted(found, key=lambda row: (row.date, row.study)):
         table.add_row(row.study, row.date, row.modalities, row.series, row.instances, row.subject)
     if found:
-        Console().print(table)
+        plain_console().print(table)
     typer.echo(f"{len(found)} {'study' if len(found) == 1 else 'studies'} found")
 
 

@@ -56,8 +56,9 @@ def list_cases(
     user: User = "",
 ) -> None:
     """List cases: by p-value, what was not scored comes first."""
-    from rich.console import Console
     from rich.table import Table
+
+    from anogan.console import plain_console
 
     opened = open_as(database, user)
     query = _query(opened, state, flagged, search, order)
@@ -67,7 +68,7 @@ def list_cases(
         p_value = "-" if case.p_value is None else f"{case.p_value:.3f}"
         flag = case.status if case.flagged is None else "flagged" if case.flagged else "not flagged"
         table.add_row(str(case.id), case.title, case.subject, p_value, flag, case.state, case.reader)
-    console = Console()
+    console = plain_console()
     if page.cases:
         console.print(table)
     words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"

@@ -127,9 +127,9 @@ def create(
 @key.command("list")
 def list_keys(database: Database = DEFAULT) -> None:
     """List the keys."""
-    from rich.console import Console
     from rich.table import Table
 
+    from anogan.console import plain_console
     from anogan.serving.keys import SCOPES
 
     table = Table("key", "name", "scopes", "rate", "made", "state")
@@ -138,7 +138,7 @@ def list_keys(database: Database = DEFAULT) -> None:
         state = "revoked" if known.revoked else "valid"
         table.add_row(known.id, known.name, scopes, known.rate, f"{known.created:%Y-%m-%d}", state)
     if found:
-        Console().print(table)
+        plain_console().print(table)
     typer.echo(f"{len(found)} {'key' if len(found) == 1 else 'keys'}")
 
 

@@ -43,13 +43,14 @@ def contamination(
 
 
 def _print_suspects(suspects: Suspects, count: int, most: int = 20) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from anogan.console import plain_console
 
     table = Table("rank", "image", "subject", "score", title="least like the others first", title_justify="left")
     for case in suspects.cases[: min(count, most)]:
         table.add_row(str(case.rank), case.file, case.subject, f"{case.score:.3f}")
-    console = Console()
+    console = plain_console()
     console.print(table)
     share = f"{count / len(suspects.cases):.1%}"
     console.print(f"review the first {count} of {len(suspects.cases)} images ({share})", highlight=False)
@@ -80,8 +81,9 @@ def selftest(run: Run, data: Data) -> None:
 
 
 def _print_selftest(test: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from anogan.console import plain_console
 
     for family in dict.fromkeys(cell["family"] for cell in test["cells"]):
         contrasts = [f"{contrast:.0%}" for contrast in test["contrasts"]]
@@ -90,6 +92,6 @@ def _print_selftest(test: dict[str, Any]) -> None:
             cells = [c for c in test["cells"] if (c["family"], c["size"]) == (family, size)]
             length = f", {test['millimeters'][row]:.1f} mm" if test["millimeters"] else ""
             table.add_row(f"{size:.0%}{length}", *(f"{c['found']} of {c['made']}" for c in cells))
-        Console().print(table)
+        plain_console().print(table)
     alarms = test["false_alarms"]
     typer.echo(f"false alarms: {alarms['flagged']} of {alarms['images']} healthy test images")
