@@ -6,6 +6,7 @@ calibration scores) cannot forget one of them without a new training, and every 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import datetime
@@ -21,6 +22,7 @@ from anogan.detector import Detector, files
 from anogan.drift import Monitor
 from anogan.feedback import versions
 from anogan.io.pseudonym import key_name, person_hash
+from anogan.io.results import LOCK, writing_alone
 
 AGGREGATES = (
     "the networks' weights, the Gaussians of healthy features and the calibration scores are made of many people's "
@@ -28,6 +30,7 @@ AGGREGATES = (
 )
 _LISTS = ("results", "evaluation", "contamination", "comparison")
 """Files that list images, as JSON and most of them as CSV, too."""
+PATIENCE = 10.0  # seconds for others to finish writing
 
 
 @dataclass
@@ -81,8 +84,14 @@ def erase_results(folder: Path, subject: str) -> list[str]:
     Raises
     ------
     ValueError
-        A list is damaged or cannot be written.
+        A list is damaged or cannot be written, or somebody is writing results there.
     """
+    # Whoever writes there has drawn cases that are not listed yet; the lock is the first thing that he makes.
+    with writing_alone(folder, PATIENCE) if (folder / LOCK).exists() else contextlib.nullcontext():
+        return _erase_listed(folder, subject)
+
+
+def _erase_listed(folder: Path, subject: str) -> list[str]:
     paths = [path for name in _LISTS if (path := folder / f"{name}.json").is_file()]
     documents = {path: checkpoint.read_json(path) for path in paths}
     listed = [row for document in documents.values() for row in _rows(document)]

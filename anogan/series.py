@@ -24,6 +24,8 @@ class Series:
         mm from a slice to the next, or None where it is unknown or uneven.
     notes
         What a reader should know of it, one sentence each: uneven steps, a tilted gantry, slices left out.
+    stacks
+        How many stacks its DICOM series, or volumes its file, holds: echoes, phases, planes. Each is one by itself.
 
     Raises
     ------
@@ -35,6 +37,7 @@ class Series:
     source: str
     step: float | None = None
     notes: tuple[str, ...] = ()
+    stacks: int = 1
 
     def __post_init__(self) -> None:
         if not self.scans:

@@ -181,6 +181,23 @@ def test_a_zip_file_is_looked_into_and_its_members_keep_its_name(anogan, tiny_ru
     assert f"{tmp_path}/export.zip: is a damaged zip file" in result.err
 
 
+def test_another_image_in_an_archive_of_the_same_names_is_another_case(anogan, tiny_run: Path, tmp_path: Path) -> None:
+    """As export programs name them: the second day's image comes to the desk, the first day's case stays its own."""
+    import numpy as np
+
+    from anogan.io import write_png
+    from anogan.review import open_desk
+
+    for day in range(2):
+        write_png(tmp_path / "a.png", np.arange(day, 48 * 48 + day, dtype=np.uint16).astype(np.uint8).reshape(48, 48))
+        with zipfile.ZipFile(tmp_path / "export.zip", "w") as file:
+            file.write(tmp_path / "a.png", "IM0001.png")
+        desk = tmp_path / "desk.db"
+        anogan("inspect", tiny_run, tmp_path / "export.zip", "--out", tmp_path / "out", "--desk", desk)
+    cases = open_desk(desk).page().cases
+    assert len(cases) == len({case.folder for case in cases}) == 2
+
+
 def test_info_tells_what_a_series_is(anogan, tmp_path: Path) -> None:
     for k in range(3):
         write_dicom(

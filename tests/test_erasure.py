@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from anogan import evaluation
+from anogan import erasure, evaluation
 from anogan.cli import main
 from anogan.dataset import open_dataset
 from anogan.detector import Detector
@@ -19,7 +19,7 @@ from anogan.drift import Case, Monitor
 from anogan.erasure import AGGREGATES, erase, erase_results, forget
 from anogan.io.dicom import write_dicom
 from anogan.io.pseudonym import person_hash
-from anogan.io.results import read_results
+from anogan.io.results import ResultsWriter, read_results
 from anogan.reference import PatchBank
 
 
@@ -36,6 +36,20 @@ def evaluated(tiny_folder: Path, tiny_detector: Detector, tmp_path_factory: pyte
     found = evaluation.evaluate(tiny_detector, scans.test, out=folder)
     evaluation.write_report(folder, found, tiny_detector, scans, name="tiny")
     return folder
+
+
+def test_what_is_being_written_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that are not listed yet are of others, and the list that comes at the end would bring all back."""
+    monkeypatch.setattr(erasure, "PATIENCE", 0.1)
+    with ResultsWriter(tmp_path / "results", {"name": "tiny"}) as writer:
+        (tmp_path / "results" / "cases" / "0123456789abcdef").mkdir(parents=True)  # drawn, not listed
+        writer.add_failure("a.png", "damaged", subject="anna")
+        writer._write(None)
+        with pytest.raises(ValueError, match="results are being written there; try again when that is done"):
+            erase_results(tmp_path / "results", "anna")
+    assert (tmp_path / "results" / "cases" / "0123456789abcdef").is_dir()
+    assert erase_results(tmp_path / "results", "anna")
+    assert read_results(tmp_path / "results")["cases"] == []
 
 
 def trained_subject(detector: Detector, folder: Path, part: int = 0) -> str:

@@ -92,7 +92,7 @@ def inspect(
     cases: list[drift.Case] = []
     results: list[Result] = []
     problems = archives.problems
-    waiting: deque[tuple[Path, Scan]] = deque()  # read, not yet judged
+    waiting: deque[tuple[Path, Path, Scan]] = deque()  # read, not yet judged
 
     with ResultsWriter(out or run / "results", detector.summary(), fdr) as writer, Bar("scoring") as bar:
         for path, reason in problems:  # of archives
@@ -107,19 +107,20 @@ def inspect(
                 except (ValueError, OSError) as error:
                     reason = archives.name(sentence(error))
                     problems.append((name, reason))
-                    writer.add_failure(name, reason)
+                    writer.add_failure(name, reason, file=path)
                     continue
-                waiting.append((name, scan))
+                waiting.append((path, name, scan))
                 yield scan
 
         for result in detector.inspect_many(scans(), examples=True):
-            path, scan = waiting.popleft()
+            path, name, scan = waiting.popleft()
             if watch is not None and watch.alarm is not None:
                 result = drift.pause(result)
-            case = writer.add(scan, result)
-            results.append(result)
+            case = writer.add(scan, result, file=path)
+            # Of what was drawn, the maps of hundreds of large images are more than a machine's memory.
+            results.append(dataclasses.replace(result, anomaly_map=None, reconstruction=None, component_maps={}))
             if result.status != "scored":
-                problems.append((path, result.reason))
+                problems.append((name, result.reason))
             elif result.p_value is not None:  # else its group is not calibrated: there is nothing to compare with
                 cases.append(drift.Case(case, scan.subject, result.score, result.components))
             bar(len(results) + len(problems), len(files))
@@ -173,7 +174,7 @@ def _inspect_series(run: Path, archives: Unpacked, out: Path, fdr: float | None,
             result = dataclasses.replace(result, reason=archives.name(result.reason))
             result = drift.pause(result) if paused else result
             writer.add_series(one, result)
-            results.append(result)
+            results.append(dataclasses.replace(result, slices=()))
             bar(len(results), len(results))  # how many there are shows only once the last file is read
         problems += [(Path(archives.name(path)), archives.name(reason)) for path, reason in unread]
         for path, reason in problems:
@@ -204,8 +205,9 @@ def _hand_over(results: Path, database: str) -> None:
 
 
 def _print_results(results: Sequence[Result | SeriesResult], most: int = 20) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from anogan.console import plain_console
 
     table = Table("image or series", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
     for result in sorted(results, key=lambda result: -result.score)[:most]:
@@ -213,7 +215,7 @@ def _print_results(results: Sequence[Result | SeriesResult], most: int = 20) -> 
         undecided = "not calibrated" if result.p_value is None else "not decided"
         verdict = {None: undecided, True: "flagged", False: "not flagged"}[result.flagged]
         table.add_row(result.source, f"{result.score:.3f}", p_value, verdict)
-    console = Console()
+    console = plain_console()
     if results:
         console.print(table)
     if len(results) > most:

@@ -149,7 +149,8 @@ def _series(volume: _Volume, placed: bool, window: Window | None, name: str, det
     series = []
     for repeat in range(repeats):
         which = [f"its file holds {repeats} volumes; this is number {repeat + 1}"] if repeats > 1 else []
-        series.append(Series(tuple(scan(k, repeat) for k in range(count)), name, step, (*which, *notes)))
+        slices = tuple(scan(k, repeat) for k in range(count))
+        series.append(Series(slices, name, step, (*which, *notes), repeats))
     return series
 
 

@@ -10,6 +10,7 @@ a path.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import hashlib
@@ -18,9 +19,10 @@ import json
 import math
 import os
 import re
+import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from anogan.calibration import discoveries
-from anogan.io.atomic import write_bytes
+from anogan.io.atomic import alone, write_bytes
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.raster import write_png
 from anogan.io.stack import write_stack
@@ -42,6 +44,8 @@ _COLUMNS = (
 )  # fmt: skip
 _OPTIONAL = ("group", "notes", "slices", "top_slices", "discovery")
 _LABELS = ("healthy", "abnormal")
+LOCK = ".lock"
+EVERY = 60.0  # seconds
 
 
 def case_id(path: str | os.PathLike[str]) -> str:
@@ -57,19 +61,43 @@ def case_id(path: str | os.PathLike[str]) -> str:
 
 
 def series_id(series: Series) -> str:
-    """Return the name of a series' case: 16 hex digits of the SHA-256 of its UID; without one, `case_id` of its source.
+    """Return the name of a series' case: 16 hex digits of the SHA-256 of its UID; without one, `case_id` of its file.
 
-    So a series that is sent again is the same case.
+    So a series that is sent again is the same case. Of several stacks in one series, each is a case by its first image.
     """
-    uid = series.series_uid
-    return hashlib.sha256(uid.encode()).hexdigest()[:16] if uid else case_id(series.source)
+    uid, first = series.series_uid, series.scans[0]
+    if uid and series.stacks == 1:
+        return hashlib.sha256(uid.encode()).hexdigest()[:16]
+    case = case_id(first.source)  # a series without a UID is one file
+    if series.stacks == 1:
+        return case
+    return hashlib.sha256(f"{uid or case} {first.instance_uid} {first.frame}".encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def writing_alone(folder: Path, seconds: float = 0) -> Iterator[None]:
+    """Let nobody else write results into a folder, which is made if need be; wait so many seconds for whoever does.
+
+    Raises
+    ------
+    ValueError
+        Somebody else still does, or nobody can.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+    busy = f"{folder}: results are being written there; try again when that is done, or choose another folder"
+    with alone(folder / LOCK, busy, seconds):
+        yield
 
 
 class ResultsWriter:
-    """Write results case by case; `close` writes the work list.
+    """Write results case by case; `close` writes the work list, which is also written every `EVERY` seconds.
 
-    Cases that the same detector (by its summary) has left in the folder stay in the work list; a file or a series that
-    is added again takes the place of its earlier result. Results of any other detector leave the list.
+    Until it is closed, nobody else can write into the folder. Cases that the same detector (by its summary) has left in
+    the folder stay in the work list; a file or a series that is added again takes the place of its earlier result.
+    Results of any other detector leave the list.
 
     Parameters
     ----------
@@ -84,7 +112,8 @@ class ResultsWriter:
     Raises
     ------
     ValueError
-        From any method: a file cannot be written, for example on a full disk. Files that were whole stay whole.
+        From any method: a file cannot be written, for example on a full disk. Files that were whole stay whole. At
+        first: somebody else is writing there.
     """
 
     def __init__(
@@ -92,6 +121,9 @@ class ResultsWriter:
     ) -> None:
         self.folder, self.fdr = Path(folder), fdr
         self.detector = dict(detector_summary)
+        self._alone = contextlib.ExitStack()
+        self._alone.enter_context(writing_alone(self.folder))
+        self._written = time.monotonic()
         self._cases = {_key(case): case for case in self._earlier_cases()}
         self._added: set[str] = set()
         self.discoveries: list[bool | None] = []  # by case of the whole list, once it is closed with `fdr`
@@ -116,6 +148,7 @@ class ResultsWriter:
         subject: str = "",
         label: int | str | None = None,
         mask: np.ndarray | None = None,
+        file: str | os.PathLike[str] = "",
     ) -> str:
         """Write the pictures and maps of one result, and put it on the list.
 
@@ -129,13 +162,15 @@ class ResultsWriter:
             0 or "healthy", 1 or "abnormal", None: not known.
         mask
             (H, W) bool, where the image is known to be abnormal, or None.
+        file
+            Where its bytes are, if the scan's source is only a name: that of an archive's member.
 
         Returns
         -------
         str
             The case.
         """
-        case = case_id(scan.source)
+        case = case_id(file or scan.source)
         if result.status == "scored":
             self._draw(case, scan, result, mask)
         self._list(
@@ -172,10 +207,16 @@ class ResultsWriter:
         return case
 
     def add_failure(
-        self, path: str | os.PathLike[str], reason: str, *, subject: str = "", label: int | str | None = None
+        self,
+        path: str | os.PathLike[str],
+        reason: str,
+        *,
+        subject: str = "",
+        label: int | str | None = None,
+        file: str | os.PathLike[str] = "",
     ) -> str:
-        """Put a file on the list that could not be read or judged, and return its case."""
-        case = case_id(path)
+        """Put a file on the list that could not be read or judged, and return its case; parameters as of `add`."""
+        case = case_id(file or path)
         nothing = dict.fromkeys(("score", "p_value", "flagged", "uncertainty", "height", "width", "seconds"))
         self._list(
             case=case,
@@ -197,16 +238,21 @@ class ResultsWriter:
                 self._cases[key] |= {"flagged": None, "reason": reason}
 
     def close(self) -> None:
-        """Write results.json and results.csv."""
+        """Write results.json and results.csv, and let others write into the folder."""
+        with self._alone:
+            self._write(self.fdr)
+
+    def _write(self, fdr: float | None) -> None:
         cases = list(self._cases.values())
         for case in cases:  # an earlier list's discoveries are not this one's
             case.pop("discovery", None)
-        if self.fdr is not None:
-            self.discoveries = discoveries([case["p_value"] for case in cases], self.fdr)
+        if fdr is not None:
+            self.discoveries = discoveries([case["p_value"] for case in cases], fdr)
             for case, discovery in zip(cases, self.discoveries, strict=True):
                 case["discovery"] = discovery
-        _write_list(self.folder, self.detector, cases, {} if self.fdr is None else {"fdr": self.fdr})
-        write_bytes(self.folder / "results.csv", _table(cases).encode())
+        _write_list(self.folder, self.detector, cases, {} if fdr is None else {"fdr": fdr})
+        write_bytes(self.folder / "results.csv", _encoded(_table(cases)))
+        self._written = time.monotonic()
 
     def _draw(self, case: str, scan: Scan, result: Result, mask: np.ndarray | None = None) -> np.ndarray:
         """Write pictures and maps of one image; return its heat map."""
@@ -225,6 +271,8 @@ class ResultsWriter:
         self._cases.pop(_key(case), None)  # an earlier one would keep its place in the order
         self._cases[_key(case)] = case
         self._added.add(_key(case))
+        if time.monotonic() - self._written > EVERY:  # killed, it has left a list of nearly all that it has drawn
+            self._write(None)  # which are discoveries shows at the end
 
     def _earlier_cases(self) -> list[dict[str, Any]]:
         try:
@@ -310,7 +358,12 @@ def _write_list(folder: Path, detector: Mapping[str, Any], cases: list[dict[str,
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     document = {"format": _FORMAT, "created": created, "detector": dict(detector), **more, "cases": cases}
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
-    write_bytes(folder / "results.json", f"{text}\n".encode())
+    write_bytes(folder / "results.json", _encoded(f"{text}\n"))
+
+
+def _encoded(text: str) -> bytes:
+    """Return UTF-8, and of a file name that is none what JSON reads back as that name."""
+    return text.encode(errors="backslashreplace")
 
 
 def _is_case(case: object) -> bool:

@@ -31,10 +31,10 @@ def cases_of(folder: str | os.PathLike[str]) -> list[NewCase]:
             key=key_of(case["case"], summary, case.get("slices")),
             kind="series" if "slices" in case else "image",
             subject=case["subject"],
-            title=Path(case["file"]).name,
+            title=_unicode(Path(case["file"]).name),
             detector=name,
             status=case["status"],
-            reason=case["reason"],
+            reason=_unicode(case["reason"]),
             score=case["score"],
             p_value=case["p_value"],
             flagged=case["flagged"],
@@ -43,6 +43,11 @@ def cases_of(folder: str | os.PathLike[str]) -> list[NewCase]:
         )
         for case in results["cases"]
     ]
+
+
+def _unicode(text: str) -> str:
+    """Return a text with bytes of file names, if they are no Unicode, as escapes: a database would refuse them."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def key_of(case: str, summary: Mapping[str, Any], slices: int | None = None) -> str:

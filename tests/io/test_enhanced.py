@@ -14,6 +14,7 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, JPEG2000
 
 from anogan.io import read_frames, read_scan, read_series
 from anogan.io.dicom import write_dicom
+from anogan.io.results import series_id
 from anogan.series import Series
 
 Edit = Callable[[Dataset], None]
@@ -123,6 +124,7 @@ def test_echoes_in_one_object_are_two_stacks(tmp_path: Path) -> None:
     assert problems == []
     assert [marks(one) for one in series] == [[1, 3], [0, 2]]
     assert series[0].notes == ("its series holds 2 stacks; this one has the Effective Echo Time 20",)
+    assert len({series_id(one) for one in series}) == 2  # though both are of one instance
     assert [scan.frame for scan in read_frames(path)] == [1, 2, 3, 4]
 
 

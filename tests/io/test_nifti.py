@@ -12,6 +12,7 @@ import pytest
 
 from anogan.io import find_images, read_frames, read_scan, read_series
 from anogan.io.places import orientation
+from anogan.io.results import series_id
 from anogan.series import Series
 
 SHAPE = (4, 5, 6)
@@ -134,6 +135,7 @@ def test_several_volumes_are_several_series(tmp_path: Path) -> None:
     assert problems == []
     assert [len(one.scans) for one in series] == [6, 6]
     assert series[1].notes == ("its file holds 2 volumes; this is number 2",)
+    assert len({series_id(one) for one in series}) == 2
     assert series[1].scans[0].frame == 7
     assert max(scan.pixels.max() for scan in series[0].scans) == pytest.approx(119 / 619)  # one stretch for the file
 

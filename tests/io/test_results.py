@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from anogan.heatmap import overlay
-from anogan.io import read_scan, write_png
+from anogan.io import read_scan, results, write_png
 from anogan.io.results import ResultsWriter, case_id, read_case, read_results
+from anogan.review import cases_of
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 
@@ -162,6 +163,38 @@ def test_on_a_full_disk_the_earlier_results_stay(tmp_path: Path, monkeypatch: py
     assert "image" in read_case(tmp_path / "out", case)
 
 
+def test_one_writes_at_a_time(tmp_path: Path) -> None:
+    """Of two that read the list and write it back, the second one would take out what the first has put in."""
+    with ResultsWriter(tmp_path, SUMMARY) as writer:
+        writer.add(*scored(tmp_path / "a.png"))
+        with pytest.raises(ValueError, match="results are being written there; try again when that is done"):
+            ResultsWriter(tmp_path, SUMMARY)
+    with ResultsWriter(tmp_path, SUMMARY) as writer:
+        writer.add(*scored(tmp_path / "b.png"))
+    assert len(read_results(tmp_path)["cases"]) == 2
+
+
+def test_a_killed_writer_leaves_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "EVERY", 0.0)
+    writer = ResultsWriter(tmp_path, SUMMARY, fdr=0.1)
+    case = writer.add(*scored(tmp_path / "a.png"))
+    assert [listed["case"] for listed in read_results(tmp_path)["cases"]] == [case]
+    writer.close()
+
+
+def test_a_name_that_is_no_unicode(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    scan, result = scored(tmp_path / "a.png")
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        writer.add(replace(scan, source=name), result)
+        writer.add_failure(name + "2", f"{name}2: is damaged")
+    assert [case["file"] for case in read_results(tmp_path / "out")["cases"]] == [name, name + "2"]
+    assert "caf\\udce9.png" in (tmp_path / "out" / "results.csv").read_text(encoding="utf-8")
+    cases = cases_of(tmp_path / "out")
+    assert [case.title for case in cases] == ["caf\\udce9.png", "caf\\udce9.png2"]
+    assert cases[1].reason == "caf\\udce9.png2: is damaged"
+
+
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     writer = ResultsWriter(tmp_path / "out", SUMMARY)
     with pytest.raises(ValueError, match="its mask has shape"):
@@ -239,6 +272,11 @@ def test_a_case_is_named_by_content(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     assert case_id(tmp_path / "a") == case_id(tmp_path / "b") != case_id(tmp_path / "c")
     assert len(case_id(tmp_path / "none")) == 16
+    scan, result = scored(tmp_path / "s.png")
+    with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
+        member = replace(scan, source="export.zip/s.png")
+        assert writer.add(member, result, file=tmp_path / "s.png") == case_id(tmp_path / "s.png")
+        assert writer.add_failure("export.zip/c.png", "", file=tmp_path / "c") == case_id(tmp_path / "c")
 
 
 def test_discoveries_are_those_of_the_whole_list_and_only_when_asked_for(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pydicom.fileset import FileSet
 from anogan.io import iter_series, read_scan, read_series, write_png
 from anogan.io.dicom import write_dicom
 from anogan.io.places import orientation
+from anogan.io.results import series_id
 from anogan.series import Series
 
 AXIAL, SAGITTAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1)
@@ -154,6 +155,15 @@ def test_two_echoes_are_two_stacks(tmp_path: Path) -> None:
     assert [marks(one) for one in series] == [[3, 4, 5], [0, 1, 2]]  # by echo time
     assert [one.step for one in series] == [3, 3]
     assert series[0].notes == ("its series holds 2 stacks; this one has the Echo Time 10",)
+    assert [one.stacks for one in series] == [2, 2]
+    assert len({series_id(one) for one in series}) == 2
+
+
+def test_a_stack_that_is_sent_again_is_the_same_case(tmp_path: Path) -> None:
+    slices(tmp_path / "a", PLACES * 2, edit=setting(EchoTime=[90] * 3 + [10] * 3))
+    before = [series_id(one) for one in read_series([tmp_path / "a"])[0]]
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert [series_id(one) for one in read_series([tmp_path / "b"])[0]] == before
 
 
 def test_a_number_of_the_slice_is_no_kind_of_stack(tmp_path: Path) -> None:

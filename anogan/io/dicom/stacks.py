@@ -59,10 +59,11 @@ def stack(frames: Sequence[Frame], source: str, window: WindowChoice, notes: Seq
     for plane in planes:
         others = [f"its series holds other images too; these are of {_size(plane[0])}"] if len(planes) > 1 else []
         stacks += [(part, others + part_notes) for part, part_notes in _by_trait(plane, source)]
-    return [_series(part, source, window, [*notes, *unique_notes, *part_notes]) for part, part_notes in stacks]
+    shared, count = [*notes, *unique_notes], len(stacks)
+    return [_series(part, source, window, [*shared, *part_notes], count) for part, part_notes in stacks]
 
 
-def _series(frames: list[Frame], source: str, window: WindowChoice, notes: list[str]) -> Series:
+def _series(frames: list[Frame], source: str, window: WindowChoice, notes: list[str], stacks: int) -> Series:
     scans, window_notes = show(frames, window)
     head = frames[0].attributes
     step, place_notes = measure(
@@ -75,7 +76,7 @@ def _series(frames: list[Frame], source: str, window: WindowChoice, notes: list[
         place_notes.append(
             f"its slices are {step:.4g} mm apart, where the header says {told:.4g} mm: some are left out"
         )
-    return Series(tuple(scans), source, step, tuple(notes + place_notes + window_notes))
+    return Series(tuple(scans), source, step, tuple(notes + place_notes + window_notes), stacks)
 
 
 def _unique(frames: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
