@@ -58,7 +58,7 @@ def test_what_a_run_leaves_on_disk(tmp_path: Path) -> None:
     assert [event.snapshot is not None for event in events if event.phase == "encoder" and event.step == 6] == [True]
 
 
-@pytest.mark.parametrize("at", [6, 12, 15])
+@pytest.mark.parametrize("at", [2, 6, 12, 15])
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, at: int) -> None:
     unbroken = training.train(healthy(), healthy(6), CONFIG, run=tmp_path / "unbroken")
 

@@ -192,6 +192,8 @@ class Trainer:
         """Run both phases from where the state file says, each until it is done or gets nowhere."""
         if resume:
             self._load()
+        if self.folder is not None and self.fabric.is_global_zero:
+            self.folder.forget_after(self.done)
         started, spent = time.monotonic(), self.seconds
         log_every = max(1, min(20, *(total // 10 or 1 for total in self.totals.values())))
         for phase in PHASES:
@@ -337,8 +339,6 @@ class Trainer:
             checkpoint.unpack_optimizer(f"optimizer {task}", tensors, optimizer)
         self.done, self.totals, self.seconds = state["done"], state["totals"], state["seconds"]
         self.readings = state["readings"]
-        if self.fabric.is_global_zero:
-            self.folder.forget_after(self.done)
 
 
 def _average(decay: float) -> Callable[[Any, Any, Tensor | int], None]:
