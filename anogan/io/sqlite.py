@@ -19,7 +19,8 @@ def make_engine(url: str | URL, write: bool = False) -> Engine:
         Whether every transaction begins with the write lock, so that nothing that it has read changes before it writes.
         Otherwise only those do whose connection has the execution option `write`.
     """
-    engine = create_engine(url, execution_options={"write": write})
+    # Values are about people, and an error is printed by whoever does not expect it.
+    engine = create_engine(url, execution_options={"write": write}, hide_parameters=True)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine

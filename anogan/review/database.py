@@ -66,7 +66,7 @@ def connect(url: str | os.PathLike[str], make: bool = True) -> Engine:
     """
     parsed = parse(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=20, hide_parameters=True)
     path = Path(parsed.database or "")
     if not parsed.database or not path.parent.is_dir():
         raise ValueError(f"{path}: there is no such folder; make it first")

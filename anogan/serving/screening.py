@@ -33,7 +33,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from anogan.detector import Detector
@@ -281,15 +281,18 @@ class Screener:
             for path in (*place.iterdir(), place, self._incoming):
                 sync(path)
             screening = self._accept(row, prints)
-        except (ValueError, OSError, IntegrityError) as error:
-            self._linkage.erase(row.id)
-            shutil.rmtree(place, ignore_errors=True)
-            if isinstance(error, IntegrityError) and (before := self._earlier(sent)) is not None:
-                return before  # another server on this database was faster
-            log.error("a screening cannot be kept: %s", type(error).__name__ if isinstance(error, OSError) else error)
-            raise Problem(
-                503, "screenings cannot be kept at the moment; send it again later", {"Retry-After": "60"}
-            ) from None
+        except (ValueError, OSError, SQLAlchemyError) as error:
+            kept = self._kept_all_the_same(place, sent)
+            if kept is None:
+                log.error(
+                    "a screening cannot be kept: %s", error if isinstance(error, ValueError) else type(error).__name__
+                )
+                raise Problem(
+                    503, "screenings cannot be kept at the moment; send it again later", {"Retry-After": "60"}
+                ) from None
+            if kept.id != place.name:
+                return kept  # another server on this database was faster
+            screening = kept
         place.rename(self._cases / screening.id)
         sync(self._cases)
         if scored and result.p_value is not None:
@@ -297,6 +300,21 @@ class Screener:
         if decision != "pass":
             self.deliver()
         return screening
+
+    def _kept_all_the_same(self, place: Path, sent: Sent) -> Screening | None:
+        """After a failure: return what the database has of this request, or clear away what was begun; None: nothing.
+
+        Where the database cannot be asked nobody knows, for a commit may be lost on its way back: then all stays for
+        `recover`.
+        """
+        try:
+            if (own := self.find(place.name)) is not None:
+                return own
+            self._linkage.erase(place.name)
+            shutil.rmtree(place, ignore_errors=True)
+            return self._earlier(sent)
+        except SQLAlchemyError:
+            return None
 
     def _accept(self, row: ScreeningRow, prints: Prints) -> Screening:
         """Put prints and screening into their databases, and with them what it shares with those accepted before."""

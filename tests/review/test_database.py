@@ -66,6 +66,12 @@ def test_a_file_is_for_its_owner_alone_and_in_wal_mode(tmp_path: Path) -> None:
     assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_errors_do_not_quote_values(tmp_path: Path) -> None:
+    """Statements carry references and words of readers, and whoever prints a traceback would print them, too."""
+    for url in (tmp_path / "desk.db", "postgresql://ana@host/desk"):
+        assert place.connect(url).hide_parameters
+
+
 def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no database, but long enough to look like one to somebody" * 20)
     with pytest.raises(ValueError, match="notes.txt: cannot be opened as a desk"):

@@ -1,5 +1,6 @@
 """What a crash, a second server or a desk that is down can do to a screening: nothing."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from anogan.calibration import Calibration
@@ -111,6 +113,68 @@ def test_a_second_server_on_the_database_makes_no_second_screening(
     assert api.send(photo(5), idempotency="k").json() == first
     assert len(list((api.store / "cases").iterdir())) == 1
     assert list((api.store / "incoming").iterdir()) == []
+
+
+def test_a_locked_database_is_a_503_that_leaves_nothing_and_tells_no_reference(
+    serve: Callable[..., SimpleNamespace], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = serve()
+    impatient = "PRAGMA busy_timeout = 1"
+    event.listen(api.screener._read, "begin", lambda connection: connection.exec_driver_sql(impatient), insert=True)
+    other = sqlite3.connect(tmp_path / "desk.db")
+    other.execute("BEGIN IMMEDIATE")
+    response = api.send(photo(255), reference="Mustermann")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "60")
+    assert response.json()["detail"] == "screenings cannot be kept at the moment; send it again later"
+    assert list((api.store / "incoming").iterdir()) == list((api.store / "cases").iterdir()) == []
+    assert len(api.screener._linkage) == 0
+    said = [record.getMessage() for record in caplog.records if record.name == "anogan.serving"]
+    assert said == ["a screening cannot be kept: OperationalError"]
+    other.close()
+    assert api.send(photo(255), reference="Mustermann").status_code == 201
+
+
+def lose_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the connection break between a commit and its answer."""
+    accept = Screener._accept
+
+    def lost(*given: Any) -> None:
+        accept(*given)
+        raise OperationalError("COMMIT", {}, Exception("the connection was closed"))
+
+    monkeypatch.setattr(Screener, "_accept", lost)
+
+
+def test_a_commit_whose_answer_was_lost_is_a_screening(
+    serve: Callable[..., SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = serve()
+    lose_the_commit(monkeypatch)
+    response = api.send(photo(255))
+    assert response.status_code == 201
+    number = response.json()["id"]
+    assert [path.name for path in (api.store / "cases").iterdir()] == [number]
+    assert set(api.desk.cases) == {f"screening {number}"}
+
+
+def test_what_the_database_cannot_be_asked_about_waits_for_the_next_start(
+    serve: Callable[..., SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = serve()
+
+    def down(*_: Any) -> None:
+        raise OperationalError("SELECT", {}, Exception("the connection was closed"))
+
+    with monkeypatch.context() as patch:
+        lose_the_commit(patch)
+        patch.setattr(Screener, "find", down)
+        assert first.send(photo(255)).status_code == 503
+    (left,) = (first.store / "incoming").iterdir()
+    assert left.name in first.screener._linkage
+    first.stop()
+    second = serve()
+    assert second.client.get(f"/v1/screenings/{left.name}/heatmap").status_code == 200
+    assert set(second.desk.cases) == {f"screening {left.name}"}
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
