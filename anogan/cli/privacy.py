@@ -96,14 +96,16 @@ def erase(
         raise ValueError(f"{missing[0]}: there is no such folder")
     from anogan import erasure
 
-    # What a listener keeps for the review desk is a folder of results, too.
-    folders = [*(results or ()), *([store / "desk"] if store is not None else [])]
-    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure(erasure.erase_counted(run, reference))
+    studies = 0
     if subject and store is not None:  # a listener knows no references
         from anogan.pacs.store import Store
 
-        if studies := Store(store).erase(subject):
-            found.done.append(f"{studies} {'study' if studies == 1 else 'studies'} in {store}")
+        studies = Store(store).erase(subject)  # first, so that none of them brings results any more
+    # What a listener keeps for the review desk is a folder of results, too.
+    folders = [*(results or ()), *([store / "desk"] if store is not None else [])]
+    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure(erasure.erase_counted(run, reference))
+    if studies:
+        found.done.append(f"{studies} {'study' if studies == 1 else 'studies'} in {store}")
     if database:
         from anogan.serving.erasing import erase_screenings, subject_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from anogan import drift
 from anogan.detector import Detector
@@ -12,7 +13,9 @@ from anogan.io import iter_series
 from anogan.io.derived import write_derived
 from anogan.io.results import ResultsWriter
 from anogan.pacs.listener import Judge
-from anogan.review import Desk, NewCase, cases_of
+from anogan.pacs.store import undeleted
+from anogan.review import Desk, cases_of
+from anogan.series import Series, SeriesResult
 
 
 def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures: Path | None = None) -> Judge:
@@ -20,7 +23,7 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
 
     While the run's drift monitor has an alarm, nothing is decided. What the study cannot be scored for is its
     ValueError: no series was scored, or the result of one cannot be written as objects, and why. The desk has
-    all series even then.
+    all series even then; but none of a study that was erased meanwhile.
 
     Parameters
     ----------
@@ -38,16 +41,15 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
         files: list[Path] = []
         reasons: list[str] = []
         unwritten: list[str] = []
-        titles: dict[str, str] = {}
         paused = drift.warning(run)
-        writer = None
-        if desk is not None and pictures is not None:
-            writer = ResultsWriter(pictures / study.parent.name, summary)
         for series in iter_series([study], problems, detector.config.input.window):
             result = detector.inspect_series(series)
             result = drift.pause(result) if paused else result
-            if writer is not None:
-                titles[writer.add_series(series, result)] = f"{series.modality} series, {len(series.scans)} slices"
+            if desk is not None and pictures is not None:
+                with undeleted(study) as still_here:
+                    if not still_here:
+                        raise ValueError("the study was erased while it was judged")
+                    _put_on(desk, pictures / study.parent.name, summary, series, result)
             if result.status != "scored":
                 reasons.append(result.reason)
                 continue
@@ -55,9 +57,6 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
                 files += write_derived(series, series.files, result, summary, study.parent / "work")
             except ValueError as error:
                 unwritten.append(str(error))
-        if desk is not None and writer is not None:
-            writer.close()
-            desk.add_many(_cases(writer.folder, titles))
         if unwritten:
             raise ValueError("; ".join(unwritten))
         reasons += [reason for _, reason in problems]
@@ -68,7 +67,10 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
     return judge
 
 
-def _cases(folder: Path, titles: Mapping[str, str]) -> list[NewCase]:
-    """Return the cases that have a title here: the store's files are named by hashes, which tell a reader nothing."""
-    cases = [(case.key.partition("-")[0], case) for case in cases_of(folder)]
-    return [dataclasses.replace(case, title=titles[name].strip()) for name, case in cases if name in titles]
+def _put_on(desk: Desk, folder: Path, summary: Mapping[str, Any], series: Series, result: SeriesResult) -> None:
+    """Write a series' pictures and its place in the list of its study, and add the case."""
+    with ResultsWriter(folder, summary) as writer:
+        name = writer.add_series(series, result)
+    (case,) = (case for case in cases_of(folder) if case.key.partition("-")[0] == name)
+    title = f"{series.modality} series, {len(series.scans)} slices".strip()  # files are named by hashes here
+    desk.add(dataclasses.replace(case, title=title))

@@ -6,6 +6,7 @@ studies/HASH/objects/HASH.dcm   hashes of UIDs
 studies/HASH/results/HASH.dcm
 studies/HASH/work/              for whoever judges; emptied before and after
 desk/HASH/                      results of a study for the review desk, its pictures; they outlive the study
+desk.lock                       held while a series is put on the desk, and while studies are deleted
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,6 +27,20 @@ from anogan.pacs.queue import Job, Queue
 
 class Full(ValueError):
     """There is no room for the object."""
+
+
+@contextmanager
+def undeleted(study: Path) -> Iterator[bool]:
+    """Tell whether a study, by its folder of objects in a store, is still there; no deletion begins in the block.
+
+    So whoever keeps something of it elsewhere does so before the person is erased, or not at all.
+    """
+    with _deletions(study.parents[2]):
+        yield study.is_dir()
+
+
+def _deletions(store: Path) -> FileLock:
+    return FileLock(store / "desk.lock")
 
 
 class Store:
@@ -164,7 +180,7 @@ class Store:
         return self._delete(self.queue.of_subject(subject))
 
     def _delete(self, studies: list[str]) -> int:
-        with self._adding:
+        with _deletions(self.folder), self._adding:
             for study in studies:
                 shutil.rmtree(self.place(study), ignore_errors=True)
             if studies:

@@ -241,3 +241,78 @@ def test_erasing_a_person_reaches_the_pictures_of_a_listener(
     assert "erased: 1 case in" in done.out
     assert not list(store.glob("desk/*/cases/*"))
     assert subject not in "".join(path.read_text() for path in store.glob("desk/*/results.*"))
+
+
+@pytest.mark.parametrize("moment", ["inspecting", "writing"])
+def test_a_person_erased_while_a_study_is_judged_does_not_come_back(
+    moment: str, anogan, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither as pictures nor as a case, and although the objects of the result cannot be written either."""
+    import shutil
+
+    from anogan.detector import Detector
+    from anogan.pacs import judging
+    from anogan.pacs.header import read_header
+    from anogan.pacs.listener import Listener
+    from anogan.review import open_desk
+
+    run, store = tmp_path / "run", tmp_path / "store"
+    shutil.copytree(tiny_run, run)
+    desk, loaded, said = open_desk(tmp_path / "desk.db"), Detector.load(run), []
+
+    def erase(series: Any) -> None:
+        said.append(anogan("erase", run, series.subject, "--store", store).out)
+        desk.erase(series.subject)
+
+    class Erased(Detector):
+        def inspect_series(self, series: Any) -> Any:
+            if moment == "inspecting":
+                erase(series)
+            return loaded.inspect_series(series)
+
+    def unwritable(series: Any, *_: Any) -> None:
+        if moment == "writing":
+            erase(series)
+        raise ValueError("its result cannot be written as DICOM")
+
+    monkeypatch.setattr(judging, "write_derived", unwritable)
+    judge = judging.judge_with(run, Erased(**vars(loaded)), desk, store / "desk")
+    listener = Listener(settings(11112), store, judge)
+    listener.store.open()
+    write_discs(tmp_path / "sent")
+    for path in (tmp_path / "sent").iterdir():
+        arrived = listener.store.incoming / path.name
+        listener.keep(path.rename(arrived), read_header(arrived))
+    listener.store.queue.close_quiet(0)
+    job = listener.store.queue.take()
+    assert job is not None
+    listener.judge_one(job)
+    listener.store.close()
+    assert "erased: 1 study in" in said[0]
+    assert not [*store.glob("studies/*"), *store.glob("desk/*/cases/*")]
+    assert desk.page().cases == ()
+
+
+def test_a_deletion_waits_for_what_is_being_put_on_the_desk(study: Path, tiny_run: Path, tmp_path: Path) -> None:
+    import threading
+
+    from anogan.detector import Detector
+    from anogan.pacs.judging import judge_with
+    from anogan.pacs.store import Store
+    from anogan.review import open_desk
+
+    store, desk = Store(tmp_path / "store"), open_desk(tmp_path / "desk.db")
+    deletion = threading.Thread(target=store._delete, args=(["a study"],))
+    store.place = lambda _: study.parent  # type: ignore[method-assign]
+
+    class Slow:
+        def add(self, case: Any) -> int:
+            deletion.start()
+            deletion.join(0.2)
+            assert deletion.is_alive()
+            return desk.add(case)
+
+    judge_with(tiny_run, Detector.load(tiny_run), Slow(), tmp_path / "store" / "desk")(study)  # type: ignore[arg-type]
+    deletion.join()
+    assert desk.counts() == {"open": 1}
+    assert not study.exists()
