@@ -32,6 +32,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from scipy.stats import ks_2samp
 
+from anogan.calibration import Calibration
 from anogan.io.atomic import alone, write_bytes
 from anogan.io.pseudonym import person_hash
 from anogan.scan import Result
@@ -222,8 +223,8 @@ class Monitor:
         count, date = self.alarm
         return (
             f"the calibration no longer holds: since case {count} ({date}) the scores are not those of its healthy "
-            f"images, so nothing is flagged automatically; find out what changed, then calibrate again or reset the "
-            f"monitor"
+            f"images, so nothing is flagged automatically; find out what changed, then calibrate again and restart "
+            f"`anogan serve` and `anogan listen`, or reset the monitor"
         )
 
     def feature_drift(self) -> list[FeatureDrift]:
@@ -254,35 +255,9 @@ class Monitor:
             The run is not calibrated, or its `drift.json` is damaged.
         """
         calibration, components = _calibration(run)
-        fresh, path = cls(calibration, components), run / _FILE
-        if not path.is_file():
-            return fresh
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["format"] != _FORMAT:
-                raise ValueError
-            share = float(kept["abnormal_share"])
-            if kept["calibration"] != fresh.identity:
-                return cls(calibration, components, share)
-            alarm = kept["alarm"]
-            monitor = cls(
-                calibration,
-                components,
-                share,
-                np.array(kept["capital"], dtype=np.float64),
-                float(kept["total"]),
-                float(kept["highest"]),
-                sorted(map(float, kept["scores"])),
-                set(map(str, kept["seen"])),
-                [dict(row) for row in kept["recent"]],
-                None if alarm is None else (int(alarm[0]), str(alarm[1])),
-                list(kept["resets"]),
-            )
-            if monitor.capital.shape != STAKES.shape or len(monitor.seen) != len(monitor.scores):
-                raise ValueError
-        except (OSError, ValueError, TypeError, KeyError, IndexError):
-            raise ValueError(f"{path}: damaged; restore it, or start anew with `anogan drift {run} --reset`") from None
-        return monitor
+        identity, state = _kept(run) or ("", {})
+        fresh = cls(calibration, components, state.get("abnormal_share", ABNORMAL_SHARE))
+        return replace(fresh, **state) if identity == fresh.identity else fresh
 
     @classmethod
     def reset(cls, run: Path, abnormal_share: float | None = None) -> Monitor:
@@ -339,9 +314,52 @@ def warning(run: Path) -> str:
     return Monitor.open(run).warning() if (run / _FILE).is_file() else ""
 
 
+def alarm_of(run: Path, calibration: Calibration | None, before: bool = False) -> bool:
+    """Tell whether a calibration in memory has an alarm, for a process that goes on while the run is calibrated again.
+
+    What the kept monitor says holds only if it is the monitor of that very calibration; else what was known `before`.
+
+    Raises
+    ------
+    ValueError
+        `drift.json` is damaged.
+    """
+    identity, state = _kept(run) or ("", {})
+    if calibration is None or identity != Monitor(calibration.scores).identity:
+        return before
+    return state["alarm"] is not None
+
+
 def pause(result: Judged) -> Judged:
     """Return the result without a decision, and with the reason: what an alarm makes of it."""
     return result if result.flagged is None else replace(result, flagged=None, reason=PAUSED)
+
+
+def _kept(run: Path) -> tuple[str, dict[str, Any]] | None:
+    """Return the identity of the calibration whose monitor is kept in a run folder, and its state; None: none is."""
+    path = run / _FILE
+    if not path.is_file():
+        return None
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        alarm = kept["alarm"]
+        state: dict[str, Any] = {
+            "abnormal_share": float(kept["abnormal_share"]),
+            "capital": np.array(kept["capital"], dtype=np.float64),
+            "total": float(kept["total"]),
+            "highest": float(kept["highest"]),
+            "scores": sorted(map(float, kept["scores"])),
+            "seen": set(map(str, kept["seen"])),
+            "recent": [dict(row) for row in kept["recent"]],
+            "alarm": None if alarm is None else (int(alarm[0]), str(alarm[1])),
+            "resets": list(kept["resets"]),
+        }
+        shapes = state["capital"].shape == STAKES.shape and len(state["seen"]) == len(state["scores"])
+        if not (kept["format"] == _FORMAT and shapes and 0 <= state["abnormal_share"] < 1):
+            raise ValueError
+        return str(kept["calibration"]), state
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
+        raise ValueError(f"{path}: damaged; restore it, or start anew with `anogan drift {run} --reset`") from None
 
 
 def _calibration(run: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -12,6 +12,7 @@ from crepes.martingales import EpsilonBettingFunction, SimpleJumper, semi_online
 from scipy.stats import ks_2samp
 
 from anogan import drift
+from anogan.calibration import Calibration
 from anogan.drift import FALSE_ALARM, JUMP, STAKES, Case, Monitor, bet
 from anogan.io.pseudonym import person_hash
 from anogan.scan import Result
@@ -179,6 +180,25 @@ def test_calibrating_again_or_a_reset_ends_the_alarm(tmp_path: Path) -> None:
     write_run(run, np.arange(100.0) + 1)
     fresh = Monitor.open(run)
     assert (fresh.alarm, fresh.scores, fresh.abnormal_share) == (None, [], 0.2)
+
+
+def test_the_alarm_of_a_calibration_in_memory_is_that_of_its_own_monitor(tmp_path: Path) -> None:
+    """Those of groups are one calibration: it is the same in memory and in the file."""
+    scores = np.random.default_rng(0).normal(size=100)
+    first = Calibration.fit(scores, 0.2, groups=["a", "b"] * 50, column="site")
+    run = write_run(tmp_path / "run", scores)
+    (run / "detector.json").write_text(json.dumps({"calibration": first.to_json(), "provenance": {}}))
+    assert not drift.alarm_of(run, first)
+    assert drift.alarm_of(run, first, before=True)
+    monitor = Monitor.open(run)
+    monitor.add(cases(np.full(200, 1000.0)))
+    monitor.save(run)
+    second = Calibration.fit(scores + 1, 0.2)
+    for before in (False, True):
+        assert drift.alarm_of(run, first, before)
+        assert [drift.alarm_of(run, other, before) for other in (second, None)] == [before, before]
+    Monitor.reset(run)
+    assert not drift.alarm_of(run, first, before=True)
 
 
 def test_feature_drift_by_hand() -> None:

@@ -21,7 +21,8 @@ from anogan.series import Series, SeriesResult
 def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures: Path | None = None) -> Judge:
     """Return what judges a study by a run's detector: every series as a volume, each with derived objects of its own.
 
-    While the run's drift monitor has an alarm, nothing is decided. What the study cannot be scored for is its
+    While the drift monitor of the detector's calibration has an alarm, nothing is decided, also after the run was
+    calibrated again: this detector still judges by the one before. What the study cannot be scored for is its
     ValueError: no series was scored, or the result of one cannot be written as objects, and why. The desk has
     all series even then; but none of a study that was erased meanwhile.
 
@@ -33,18 +34,25 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
         A review desk, which gets each series as a case before the results are sent, scored or not; and the folder for
         the cases' pictures, one within it for each study. A study that is judged again brings no case twice. None:
         there is no desk.
+
+    Raises
+    ------
+    ValueError
+        The drift monitor is damaged.
     """
     summary = detector.summary(series=True)
+    alarm = drift.alarm_of(run, detector.calibration)
 
     def judge(study: Path) -> list[Path]:
         problems: list[tuple[Path, str]] = []
         files: list[Path] = []
         reasons: list[str] = []
         unwritten: list[str] = []
-        paused = drift.warning(run)
+        nonlocal alarm
+        alarm = drift.alarm_of(run, detector.calibration, alarm)
         for series in iter_series([study], problems, detector.config.input.window):
             result = detector.inspect_series(series)
-            result = drift.pause(result) if paused else result
+            result = drift.pause(result) if alarm else result
             if desk is not None and pictures is not None:
                 with undeleted(study) as still_here:
                     if not still_here:

@@ -130,7 +130,7 @@ class Screener:
         self._summary = detector.summary()
         self._name = f"{self._summary['name']} {self._summary['hash']}"
         self._map_range = detector.map_range
-        self._watch = Watch(run, monitor)
+        self._watch = Watch(run, detector.calibration, monitor)
         self._read, self._write = engine, engine.execution_options(write=True)
         self._cases, self._incoming = store.resolve() / "cases", store.resolve() / "incoming"
         self._room = _Room(MAX_PIXELS)

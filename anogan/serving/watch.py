@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from anogan import drift
+from anogan.calibration import Calibration
 from anogan.erasure import erase_counted
 
 log = logging.getLogger("anogan.serving")
@@ -15,12 +16,16 @@ EVERY, MOST = 10.0, 100  # seconds, and cases, after which what was scored is co
 
 
 class Watch:
-    """Whether the drift monitor of a run has an alarm; its file is read again when it has changed.
+    """Whether the drift monitor of a calibration has an alarm; its file is read again when it has changed.
+
+    The server goes on by the calibration that it has in memory, and so does its alarm: also while the run has another.
 
     Parameters
     ----------
     run
         The run folder.
+    calibration
+        That of the detector that judges here, or None.
     feed
         Whether what is scored here is counted. A killed server loses the last seconds' cases to the monitor: it holds
         as before, and finds a drift so much later.
@@ -31,11 +36,13 @@ class Watch:
         The monitor is damaged; or the run is not calibrated and `feed` is asked for.
     """
 
-    def __init__(self, run: Path, feed: bool = False) -> None:
-        self._identity = drift.Monitor.open(run).identity if feed else ""
-        self._run, self._feed = run, feed
+    def __init__(self, run: Path, calibration: Calibration | None, feed: bool = False) -> None:
+        if feed:
+            drift.Monitor.open(run)
+        self._run, self._calibration, self._feed = run, calibration, feed
+        self._identity = "" if calibration is None else drift.Monitor(calibration.scores).identity
         self._seen = self._stamp()  # first: what changes while it is read is read again
-        self._alarm = bool(drift.warning(run))
+        self._alarm, self._damaged = drift.alarm_of(run, calibration), False
         self._waiting: list[drift.Case] = []
         self._since = time.monotonic()
         self._lock = threading.Lock()
@@ -45,11 +52,11 @@ class Watch:
         if (stamp := self._stamp()) != self._seen:
             self._seen = stamp
             try:
-                self._alarm = bool(drift.warning(self._run))
+                self._alarm, self._damaged = drift.alarm_of(self._run, self._calibration, self._alarm), False
             except ValueError as error:  # nobody knows whether the calibration still holds
                 log.error("%s", error)
-                self._alarm = True
-        return self._alarm
+                self._damaged = True
+        return self._alarm or self._damaged
 
     def count(self, case: drift.Case) -> None:
         """Have a scored case counted, at once or with those of the next seconds."""

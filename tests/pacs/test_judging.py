@@ -116,7 +116,7 @@ def test_a_study_of_which_nothing_is_scored_says_why(tmp_path: Path) -> None:
     from anogan.series import SeriesResult
 
     class Strict:
-        config = load_config("tiny")
+        config, calibration = load_config("tiny"), None
 
         def summary(self, series: bool) -> dict[str, Any]:
             return {}
@@ -168,6 +168,40 @@ def test_each_series_is_a_case_of_the_desk_with_its_pictures(study: Path, tiny_r
     write_dicom(later, pixels, uids=uids, position=(0, 0, 10.0), patient_id="secret", instance_number=6)
     judge(study)  # with a slice that nobody has looked at
     assert sorted(case.title for case in desk.page().cases) == ["MR series, 5 slices", "MR series, 6 slices"]
+
+
+def test_an_alarm_holds_until_the_listener_has_the_new_calibration(study: Path, tiny_run: Path, tmp_path: Path) -> None:
+    import dataclasses
+    import shutil
+
+    from anogan.calibration import Calibration
+    from anogan.detector import Detector
+    from anogan.drift import PAUSED, Case, Monitor
+    from anogan.pacs.judging import judge_with
+    from anogan.review import open_desk
+
+    run, store = tmp_path / "run", tmp_path / "store"
+    shutil.copytree(tiny_run, run)
+    low, high = (Calibration.fit(np.linspace(*ends, 40), 0.05) for ends in ((0, 50), (900, 1400)))
+    loaded = dataclasses.replace(Detector.load(run), calibration=low, series_calibration=low)
+    loaded.save(run)
+    monitor = Monitor.open(run)
+    monitor.add(Case(f"case {number}", "", 1000.0 + number, {}) for number in range(300))
+    monitor.save(run)
+    assert monitor.alarm is not None
+    desk = open_desk(tmp_path / "desk.db")
+    judge = judge_with(run, loaded, desk, store / "desk")
+    again = dataclasses.replace(loaded, calibration=high, series_calibration=high)
+    again.save(run)
+    Monitor.open(run).save(run)  # as the next inspection does
+    judge(study)
+    (case,) = desk.page().cases
+    assert (case.flagged, case.reason) == (None, PAUSED)
+    desk.close()
+    desk = open_desk(tmp_path / "other.db")
+    judge_with(run, again, desk, store / "other")(study)  # a new start
+    (case,) = desk.page().cases
+    assert case.flagged is False
 
 
 def test_a_series_that_is_not_scored_is_a_case_too(study: Path, tiny_run: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def cases(*scores: float, start: int = 0) -> list[Case]:
 
 
 def test_what_is_counted_is_what_inspect_would_count(run: Path) -> None:
-    watch, expected = Watch(run, feed=True), Monitor.open(run)
+    watch, expected = Watch(run, CALIBRATION, feed=True), Monitor.open(run)
     found = cases(0.3, 0.9, 0.1)
     for case in [*found, found[0]]:
         watch.count(case)
@@ -43,11 +43,15 @@ def test_what_is_counted_is_what_inspect_would_count(run: Path) -> None:
     assert kept.total == expected.total
 
 
-def test_scores_do_not_enter_the_monitor_of_another_calibration(run: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A version that is promoted works from the next start on; the server still judges by the one before."""
-    watch = Watch(run, feed=True)
+def calibrate_again(run: Path) -> None:
     described = {"calibration": Calibration.fit(np.arange(40) / 40, 0.05).to_json(), "provenance": {}}
     (run / "detector.json").write_text(json.dumps(described))
+
+
+def test_scores_do_not_enter_the_monitor_of_another_calibration(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A version that is promoted works from the next start on; the server still judges by the one before."""
+    watch = Watch(run, CALIBRATION, feed=True)
+    calibrate_again(run)
     watch.count(cases(0.3)[0])
     watch.flush()
     assert Monitor.open(run).scores == []
@@ -56,17 +60,17 @@ def test_scores_do_not_enter_the_monitor_of_another_calibration(run: Path, caplo
 
 
 def test_an_alarm_that_comes_while_the_monitor_is_read_is_heeded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def warning(folder: Path) -> str:
-        said = "alarm" if (folder / "drift.json").exists() else ""
+    def alarm_of(folder: Path, *_: object) -> bool:
+        there = (folder / "drift.json").exists()
         (folder / "drift.json").write_text("{}")
-        return said
+        return there
 
-    monkeypatch.setattr("anogan.drift.warning", warning)
-    assert Watch(run).alarm()
+    monkeypatch.setattr("anogan.drift.alarm_of", alarm_of)
+    assert Watch(run, CALIBRATION).alarm()
 
 
 def test_many_are_counted_without_waiting_for_the_end(run: Path) -> None:
-    watch = Watch(run, feed=True)
+    watch = Watch(run, CALIBRATION, feed=True)
     for case in cases(*np.random.default_rng(0).uniform(0, 1, MOST - 1)):
         watch.count(case)
     assert not (run / "drift.json").exists()
@@ -75,7 +79,7 @@ def test_many_are_counted_without_waiting_for_the_end(run: Path) -> None:
 
 
 def test_a_reset_by_somebody_else_holds(run: Path) -> None:
-    watch = Watch(run, feed=True)
+    watch = Watch(run, CALIBRATION, feed=True)
     for case in cases(0.2, 0.4):
         watch.count(case)
     watch.flush()
@@ -88,15 +92,47 @@ def test_a_reset_by_somebody_else_holds(run: Path) -> None:
 
 
 def test_a_drift_that_is_found_here_is_heeded_here(run: Path) -> None:
-    watch = Watch(run, feed=True)
+    watch = Watch(run, CALIBRATION, feed=True)
     assert not watch.alarm()
     for case in cases(*[0.99] * 200):
         watch.count(case)
     assert watch.alarm()
 
 
+def test_calibrating_again_ends_no_alarm_about_the_calibration_that_still_decides_here(run: Path) -> None:
+    watch = Watch(run, CALIBRATION, feed=True)
+    for case in cases(*[0.99] * 200):
+        watch.count(case)
+    assert watch.alarm()
+    before = (run / "detector.json").read_bytes()
+    calibrate_again(run)
+    assert watch.alarm()
+    Monitor.open(run).save(run)  # as the next inspection does
+    assert watch.alarm()
+    (run / "drift.json").unlink()
+    assert watch.alarm()
+    assert not Watch(run, Calibration.fit(np.arange(40) / 40, 0.05)).alarm()  # a new start
+    (run / "detector.json").write_bytes(before)
+    Monitor.reset(run)
+    assert not watch.alarm()
+
+
+def test_without_an_alarm_a_server_goes_on_after_a_promotion(run: Path) -> None:
+    watch = Watch(run, CALIBRATION)
+    calibrate_again(run)
+    monitor = Monitor.open(run)
+    monitor.add(cases(*[50.0] * 200))
+    monitor.save(run)
+    assert monitor.alarm is not None
+    assert not watch.alarm()
+    (run / "drift.json").write_text("{")
+    assert watch.alarm()
+    monitor.save(run)
+    assert not watch.alarm()
+
+
 def test_without_being_asked_nothing_is_counted(run: Path) -> None:
-    watch = Watch(run)
+    watch = Watch(run, CALIBRATION)
     watch.count(cases(0.5)[0])
     watch.flush()
     assert not (run / "drift.json").exists()
@@ -105,7 +141,7 @@ def test_without_being_asked_nothing_is_counted(run: Path) -> None:
 def test_a_monitor_that_was_damaged_meanwhile_stops_decisions_and_no_screening(
     run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch = Watch(run, feed=True)
+    watch = Watch(run, CALIBRATION, feed=True)
     watch.count(cases(0.5)[0])
     (run / "drift.json").write_text("{")
     watch.flush()
@@ -115,7 +151,7 @@ def test_a_monitor_that_was_damaged_meanwhile_stops_decisions_and_no_screening(
 
 def test_the_api_counts_each_applicant_and_each_photo_once(run: Path, serve: Callable[..., SimpleNamespace]) -> None:
     api = serve()
-    api.screener._watch = Watch(run, feed=True)
+    api.screener._watch = Watch(run, CALIBRATION, feed=True)
     sent = [(photo(10), "ada"), (photo(20), "ada"), (photo(30), None), (photo(30), None), (photo(0, side=2), None)]
     for data, reference in sent:
         assert api.send(data, reference).status_code == 201
