@@ -71,7 +71,7 @@ def _choose(key: str, verdict: str, reason: str | None) -> None:
 def closing(desk: Desk, opened: Opened) -> None:
     """Offer what can be done with a decided case: its reader signs it, or takes the decision back."""
     case = opened.case
-    readers = {decision.reader for decision in opened.decisions}
+    readers = {decision.reader for decision in opened.decisions if not decision.blind}
     may_sign = desk.reader.may("read") and desk.user in readers and case.verdict != "unsure"
     last = opened.decisions[-1].reader if opened.decisions else ""
     may_reopen = desk.reader.may("read") and (last == desk.user or desk.reader.may("arbitrate"))

@@ -141,7 +141,9 @@ def sign(tx: Transaction, id: int, version: int) -> Case:
         raise ValueError(f"case {id}: is {row.state}; only a decided case can be signed")
     if row.verdict == "unsure":
         raise ValueError(f"case {id}: was left unsure; reopen and decide it before signing")
-    if not tx.session.scalar(select(exists().where(DecisionRow.case_id == id, DecisionRow.reader == tx.user))):
+    # A blind decision is half a reading, and perhaps another verdict than the one that would be signed.
+    own = exists().where(DecisionRow.case_id == id, DecisionRow.reader == tx.user, DecisionRow.blind.is_(False))
+    if not tx.session.scalar(select(own)):
         raise NotAllowed(f"case {id}: you have not read it; one of its readers signs")
     row.state, row.signed_by, row.signed, row.version = "signed", tx.user, tx.now, row.version + 1
     tx.log("signed", id, state="signed", verdict=row.verdict, detector=row.detector, threshold=row.threshold)

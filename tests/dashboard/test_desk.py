@@ -206,6 +206,26 @@ def test_a_decided_case_leaves_the_queue_and_can_be_signed(filled: Desk) -> None
     assert "**1** signed" in words(app)
 
 
+def test_who_has_only_decided_blind_is_offered_no_signature(desk: Desk) -> None:
+    desk.set_role("ida", "admin")
+    admin = desk.sign_in("ida")
+    for user in ("ana", "ben"):
+        admin.set_role(user, "reader")
+    admin.set_policy(Policy(blind_first=True))
+    id = admin.add(new(1))
+    ana, ben = desk.sign_in("ana"), desk.sign_in("ben")
+    ana.decide(id, ana.lease(id).version, "confirm", "manipulation")
+    ana.release(id)
+    for _ in range(2):
+        ben.decide(id, ben.lease(id).version, "dismiss", "artifact")
+    for user, may in (("ana", False), ("ben", True)):
+        app = start(user)
+        step(app.selectbox(key="desk_state").set_value("decided"))
+        step(app.button(key="open-0").click())
+        assert int(app.query_params["case"]) == id
+        assert ("sign" in keys(app)) is may
+
+
 def test_nothing_is_chosen_beforehand(filled: Desk) -> None:
     app = take()
     assert kinds(app) == {"verdict-confirm": "secondary", "verdict-dismiss": "secondary", "verdict-unsure": "secondary"}

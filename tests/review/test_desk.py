@@ -251,6 +251,20 @@ def test_the_image_of_a_blind_series_does_not_tell_its_top_slice(desk: Desk, tmp
         desk.image(id)
 
 
+def test_a_blind_decision_alone_signs_no_other_reader_s_verdict(team: dict[str, Desk], clock: Any) -> None:
+    ana, ben = team["ana"], team["ben"]
+    team["ida"].set_policy(Policy(blind_first=True, lease=60))
+    number = ana.add(new(1))
+    assert decide(ana, number, "confirm").state == "open"  # blind; then she goes home
+    clock.now += 1000
+    decide(ben, number, "dismiss")
+    case = decide(ben, number, "dismiss")
+    assert (case.state, case.verdict) == ("decided", "dismiss")
+    with pytest.raises(NotAllowed, match=f"case {number}: you have not read it; one of its readers signs"):
+        ana.sign(number, case.version)
+    assert ben.sign(number, case.version).signed_by == "ben"
+
+
 def test_a_signed_case_is_found_by_its_key_and_that_is_an_export(team: dict[str, Desk]) -> None:
     ana = team["ana"]
     number = ana.add(new(1))
