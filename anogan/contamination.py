@@ -94,14 +94,12 @@ def check(detector: Detector, scans: ScanSet, progress: Callable[[int, int], Non
     Raises
     ------
     ValueError
-        The readable images are of fewer than two subjects.
+        The usable images are of fewer than two subjects.
     """
-    images, kept, problems = scans.load(detector.config.input)
+    images, kept, problems = scans.load(detector.config)
     subjects = [scans[index].subject for index in kept]
     if len(set(subjects)) < 2:
-        raise ValueError(
-            f"{scans.name}: its readable images are of {len(set(subjects))} subjects; at least 2 are needed"
-        )
+        raise ValueError(f"{scans.name}: its usable images are of {len(set(subjects))} subjects; at least 2 are needed")
     x, scores, done = torch.from_numpy(images), np.empty(len(kept)), 0
     for rows, without in cross_fit(detector, x, subjects):
         for part in np.array_split(rows, math.ceil(len(rows) / 64)):

@@ -11,8 +11,8 @@ from typing import overload
 
 import numpy as np
 
-from anogan import io, transforms
-from anogan.config import Config, InputConfig
+from anogan import gate, io, transforms
+from anogan.config import Config
 from anogan.io.pixels import WindowChoice
 from anogan.listing import Entry, read_listing
 from anogan.scan import Scan
@@ -128,14 +128,16 @@ class ScanSet(Sequence[Item]):
         return self.subset(np.flatnonzero(~inside).tolist()), self.subset(np.flatnonzero(inside).tolist())
 
     def load(
-        self, config: InputConfig, progress: Callable[[int, int], None] | None = None
+        self, config: Config, progress: Callable[[int, int], None] | None = None
     ) -> tuple[np.ndarray, list[int], list[tuple[Path, str]]]:
-        """Read all images onto the network's grid, going on past those that cannot be read.
+        """Read all images onto the network's grid, going on past those that cannot be read or that the gate refuses.
+
+        What would not be scored must neither train nor calibrate: it would teach that a scout is healthy.
 
         Parameters
         ----------
         config
-            The profile's `input` section.
+            The profile.
         progress
             Called with (images done, images in all).
 
@@ -148,12 +150,15 @@ class ScanSet(Sequence[Item]):
         problems
             The file and the reason of each that is left out.
         """
-        images = np.empty((len(self), config.channels, config.size, config.size), np.float32)
+        grid = config.input
+        images = np.empty((len(self), grid.channels, grid.size, grid.size), np.float32)
         kept: list[int] = []
         problems: list[tuple[Path, str]] = []
         for index, item in enumerate(self.items):
             try:
-                images[len(kept)] = transforms.to_network(self.read(index), config)
+                scan = self.read(index)
+                gate.check(scan, config)
+                images[len(kept)] = transforms.to_network(scan, grid)
                 kept.append(index)
             except (ValueError, OSError) as error:
                 problems.append((item.path, str(error)))
@@ -161,12 +166,12 @@ class ScanSet(Sequence[Item]):
                 progress(index + 1, len(self))
         return images[: len(kept)], kept, problems
 
-    def load_enough(self, config: InputConfig, least: int) -> tuple[np.ndarray, list[int]]:
-        """Return images and indices as `load` does; ValueError where fewer than `least` can be read."""
+    def load_enough(self, config: Config, least: int) -> tuple[np.ndarray, list[int]]:
+        """Return images and indices as `load` does; ValueError where fewer than `least` can be used."""
         images, kept, problems = self.load(config)
         if len(kept) < least:
             why = f"; {problems[0][0]}: {problems[0][1]}" if problems else ""
-            raise ValueError(f"{self.name}: {len(kept)} readable images, at least {least} are needed{why}")
+            raise ValueError(f"{self.name}: {len(kept)} usable images, at least {least} are needed{why}")
         return images, kept
 
 

@@ -1,4 +1,4 @@
-"""The gate: what a profile does not accept is not scored, and the reason names the profile and what it accepts.
+"""The gate: what a profile does not take neither trains nor is scored; the reason names the profile and what it takes.
 
 A detector has no opinion on what it has never seen: it would call a knee an abnormal head. What a header leaves unsaid
 is never a reason to refuse.

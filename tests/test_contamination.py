@@ -49,7 +49,7 @@ def test_every_image_is_scored_once_by_a_reference_of_other_subjects(
 
 def test_an_odd_image_cannot_vouch_for_itself(tiny_detector: Detector, scans: ScanSet) -> None:
     """A reference that was fitted to a stray finds it in its own coreset; one that was not finds it far away."""
-    x = torch.from_numpy(scans.load(tiny_detector.config.input)[0])
+    x = torch.from_numpy(scans.load(tiny_detector.config)[0])
     x[0] = -x[0].flip(1)
     neighbors = COMPONENTS.index("neighbors")
 
@@ -87,7 +87,7 @@ def test_the_list_is_sorted_and_a_stray_leads_it(tiny_detector: Detector, scans:
 
 def test_images_of_one_subject_cannot_be_compared(tiny_detector: Detector, scans: ScanSet) -> None:
     alone = ScanSet("one", tuple(dataclasses.replace(item, subject="same") for item in scans.items))
-    with pytest.raises(ValueError, match="one: its readable images are of 1 subjects; at least 2 are needed"):
+    with pytest.raises(ValueError, match="one: its usable images are of 1 subjects; at least 2 are needed"):
         check(tiny_detector, alone)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anogan.config import Config, InputConfig
+from anogan.config import Config, GateConfig, InputConfig
 from anogan.dataset import Item, ScanSet, Splits, open_dataset, open_healthy
 from anogan.io import write_png
 from anogan.io.dicom import write_dicom
@@ -293,7 +293,7 @@ def test_loading_goes_on_past_what_cannot_be_read(tmp_path: Path) -> None:
     names = ("0", "torn", "1", "none", "2")
     scans = ScanSet("set", tuple(Item(tmp_path / f"{name}.png", f"p{name}", 0) for name in names))
     seen: list[tuple[int, int]] = []
-    arrays, kept, problems = scans.load(CONFIG.input, progress=lambda done, total: seen.append((done, total)))
+    arrays, kept, problems = scans.load(CONFIG, progress=lambda done, total: seen.append((done, total)))
     assert arrays.shape == (3, 1, 32, 32)
     assert arrays.dtype == np.float32
     np.testing.assert_allclose(arrays.mean(axis=(1, 2, 3)), [-1, -0.6, -0.2], atol=1e-5)
@@ -302,6 +302,17 @@ def test_loading_goes_on_past_what_cannot_be_read(tmp_path: Path) -> None:
     assert "cut off" in problems[0][1]
     assert seen == [(k, 5) for k in range(1, 6)]
     assert scans.read(2).subject == "p1"
+
+
+def test_what_the_gate_refuses_is_not_loaded_and_the_reason_is_said(tmp_path: Path) -> None:
+    images(tmp_path, ["photo"])
+    write_png(tmp_path / "scout.png", np.full((4, 9), 100, np.uint8))
+    scans = ScanSet("set", tuple(Item(tmp_path / f"{name}.png", name, 0) for name in ("scout", "photo")))
+    arrays, kept, problems = scans.load(CONFIG.model_copy(update={"gate": GateConfig(smallest_side=6)}))
+    assert arrays.shape == (1, 1, 32, 32)
+    assert kept == [1]
+    reason = f"{tmp_path / 'scout.png'}: has 4 x 9 pixels; profile custom accepts sides of 6 or more"
+    assert problems == [(tmp_path / "scout.png", reason)]
 
 
 def scanners(folder: Path, split: str = "") -> Path:
@@ -353,7 +364,7 @@ def test_malaria(data_root: Path) -> None:
     assert len(splits.train) + len(splits.calibration) == 2400
     assert len(splits.test) == 800
     assert splits.test.labels.sum() == 400
-    arrays, kept, problems = splits.test[::40].load(InputConfig(channels=3, size=64))
+    arrays, kept, problems = splits.test[::40].load(Config(input=InputConfig(channels=3, size=64)))
     assert arrays.shape == (20, 3, 64, 64)
     assert not problems
     assert arrays[:, :, 0, 0].max() < -0.9  # cells on black

@@ -11,8 +11,9 @@ import torch
 import anogan
 from anogan import faces
 from anogan.config import QualityConfig
-from anogan.dataset import ScanSet, Splits
+from anogan.dataset import Item, ScanSet, Splits
 from anogan.detector import Detector
+from anogan.io import write_png
 from anogan.provenance import file_hash
 from anogan.scan import Scan
 from anogan.scoring import COMPONENT_TOP, COMPONENTS, top_mean
@@ -153,6 +154,21 @@ def test_unreadable_scans_are_counted_not_hidden(tiny_splits, tiny_detector: Det
     assert len(calibrated.calibration.scores) == len(items) - 1
 
 
+def test_what_the_gate_refuses_does_not_move_the_threshold(
+    tiny_splits, tiny_detector: Detector, tmp_path: Path
+) -> None:
+    gated = anogan.load_config("tiny", ["gate.smallest_side=40"])
+    detector = dataclasses.replace(tiny_detector, config=gated)
+    rng = np.random.default_rng(0)
+    scouts = [Item(tmp_path / f"{name}.png", name, 0) for name in ("scout-1", "scout-2", "scout-3")]
+    for item in scouts:
+        write_png(item.path, rng.integers(0, 255, (24, 24)).astype(np.uint8))
+    mixed = ScanSet("calibration", (*scouts, *tiny_splits.calibration))
+    calibrated = detector.calibrate(mixed, 0.2)
+    np.testing.assert_allclose(calibrated.calibration.scores, tiny_detector.calibration.scores, rtol=1e-4)
+    assert calibrated.provenance["calibrations"][-1]["images"] == len(tiny_splits.calibration)
+
+
 def test_refinement_lowers_the_residual_score_and_gives_an_uncertainty(tiny_detector: Detector, tiny_splits) -> None:
     config = anogan.load_config("tiny", ["inversion.steps=10", "inversion.restarts=3"])
     even = dataclasses.replace(tiny_detector, fusion=dataclasses.replace(tiny_detector.fusion, weights=INVERTED))
@@ -281,7 +297,7 @@ def test_the_uncertainty_is_how_much_the_score_varies_between_restarts(
     fusion = dataclasses.replace(tiny_detector.fusion, weights=weights)
     config = anogan.load_config("tiny", ["inversion.restarts=3"])
     varying = dataclasses.replace(tiny_detector, config=config, fusion=fusion)
-    images = torch.from_numpy(tiny_splits.calibration.load(config.input)[0])
+    images = torch.from_numpy(tiny_splits.calibration.load(config)[0])
     scores = []
     for offset in (0, *0.5 * torch.randn(2, 8, generator=torch.Generator().manual_seed(0))):
         encoder = Moved(tiny_detector.networks.encoder, offset)

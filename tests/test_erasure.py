@@ -94,7 +94,7 @@ def test_the_bank_forgets_one_person_and_nothing_else(tiny_detector: Detector, t
 
 def test_scores_can_only_rise(tiny_detector: Detector, tiny_folder: Path) -> None:
     scans = open_dataset(tiny_folder, tiny_detector.config)
-    images = torch.from_numpy(scans.calibration.load(tiny_detector.config.input)[0])
+    images = torch.from_numpy(scans.calibration.load(tiny_detector.config)[0])
     after = forget(tiny_detector, trained_subject(tiny_detector, tiny_folder))[0]
     before, now = tiny_detector.maps(images).scores.numpy(), after.maps(images).scores.numpy()
     assert (now >= before - 1e-5).all()

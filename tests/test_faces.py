@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anogan import faces
-from anogan.config import InputConfig
+from anogan.config import Config, InputConfig
 from anogan.dataset import Item, ScanSet
 from anogan.io import read_scan
 from anogan.io.raster import write_png
@@ -129,7 +129,7 @@ def test_images_without_a_face_have_none(shape: tuple[int, ...], noise: bool) ->
 def test_a_data_set_goes_on_past_what_is_not_acquired(tmp_path: Path) -> None:
     write_png(tmp_path / "wall.png", np.full((90, 90, 3), 200, np.uint8))
     scans = ScanSet("walls", (Item(tmp_path / "wall.png", "wall", 0),))
-    images, kept, problems = scans.load(InputConfig(channels=3, size=32, align="face"))
+    images, kept, problems = scans.load(Config(input=InputConfig(channels=3, size=32, align="face")))
     assert images.shape == (0, 3, 32, 32)
     assert not kept
     assert [path.name for path, _ in problems] == ["wall.png"]

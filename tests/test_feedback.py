@@ -161,7 +161,7 @@ def test_lesions_dismissed_by_mistake_hide_none(detector: Detector, splits: Spli
 
 def planted(splits: Splits, kind: str, folder: Path, count: int) -> list[Dismissed]:
     config = anogan.load_config("tiny")
-    images = torch.from_numpy(splits.train.subset(range(count)).load(config.input)[0])
+    images = torch.from_numpy(splits.train.subset(range(count)).load(config)[0])
     torch.manual_seed(1)
     fakes, _ = local_fakes(images, config.local_fakes, (kind,))
     found = []
@@ -189,7 +189,7 @@ def lesion(image: np.ndarray, number: int) -> np.ndarray:
 def test_twenty_mistakes_of_one_kind_do_not_hide_it(tiny_detector: Detector, splits: Splits, tmp_path: Path) -> None:
     """Where the bank alone decides, twenty dismissed lesions hide the twenty-first; the gate does not let them."""
     config = tiny_detector.config
-    held = torch.from_numpy(splits.train.subset(range(60, 66)).load(config.input)[0])
+    held = torch.from_numpy(splits.train.subset(range(60, 66)).load(config)[0])
     alone = torch.eye(len(COMPONENTS))[COMPONENTS.index("neighbors")]
     fusion = tiny_detector.fusion.weigh(alone, tiny_detector._raw(held))
     old = dataclasses.replace(tiny_detector, fusion=fusion).calibrate(splits.calibration, 0.1)

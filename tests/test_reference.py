@@ -107,7 +107,7 @@ def test_the_bank_of_a_detector_holds_patches_of_the_images_it_names(
     config, reference = tiny_detector.config, tiny_detector.reference
     train = open_dataset(tiny_folder, config).train
     rest, _ = train.split_by_subject(config.training.holdout, config.training.seed)
-    images = torch.from_numpy(rest.load(config.input)[0])
+    images = torch.from_numpy(rest.load(config)[0])
     assert reference.bank.origin is not None
     for image in reference.bank.origin.unique().tolist()[:5]:
         with torch.no_grad():

@@ -12,9 +12,10 @@ import torch
 import anogan
 from anogan import cli
 from anogan.calibration import Calibration
-from anogan.config import LocalFakesConfig
-from anogan.dataset import ScanSet, Splits
+from anogan.config import LocalFakesConfig, load_config
+from anogan.dataset import Item, ScanSet, Splits
 from anogan.detector import Detector
+from anogan.io import write_png
 from anogan.metrics import binomial
 from anogan.selftest import chart, measure
 from anogan.selftest.measure import CONTRASTS, FAMILIES, SIZES, Cell, SelfTest, anomalies
@@ -142,6 +143,20 @@ def test_each_image_has_the_threshold_of_its_group(
     assert test.to_json()["notes"][-1] == "Left out, because their group is not calibrated: 2 images."
     with pytest.raises(ValueError, match="none of its images is of a scanner that is calibrated"):
         measure.run(dataclasses.replace(tiny_detector, calibration=point), splits)
+
+
+def test_what_the_gate_refuses_is_no_healthy_image(
+    tiny_detector: Detector, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "SIZES", SIZES[-1:])
+    monkeypatch.setattr(measure, "CONTRASTS", CONTRASTS[-1:])
+    write_png(tmp_path / "scout.png", np.random.default_rng(0).integers(0, 255, (24, 24)).astype(np.uint8))
+    scout = Item(tmp_path / "scout.png", "scout", 0)
+    mixed = Splits(*(ScanSet(part.name, (scout, *part)) for part in (splits.train, splits.calibration, splits.test)))
+    gated = dataclasses.replace(tiny_detector, config=load_config("tiny", ["gate.smallest_side=40"]))
+    test = measure.run(gated, mixed)
+    assert test.n_images == len(splits.calibration)
+    assert test.false_alarms[1] == int((splits.test.labels == 0).sum())
 
 
 def test_without_an_operating_point_there_is_no_test(tiny_detector: Detector, splits: Splits) -> None:

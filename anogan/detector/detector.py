@@ -105,8 +105,8 @@ class Detector:
             raise ValueError(f"{train.name}: holds abnormal scans; training takes healthy ones only")
         key_name()  # what cannot say whose images it saw says so now, not after the training
         rest, holdout = train.split_by_subject(config.training.holdout, config.training.seed)
-        images, kept = rest.load_enough(config.input, 8)
-        held, kept_holdout = holdout.load_enough(config.input, 2)
+        images, kept = rest.load_enough(config, 8)
+        held, kept_holdout = holdout.load_enough(config, 2)
         native = NativeScale.fit(rest.subset(kept), holdout.subset(kept_holdout)) if config.input.noise else None
         detector = cls.train_images(
             torch.from_numpy(images), torch.from_numpy(held), config, run=run, resume=resume, callback=callback
@@ -181,7 +181,7 @@ class Detector:
         """
         if calibration.labels.any():
             raise ValueError(f"{calibration.name}: holds abnormal scans; calibration takes healthy ones only")
-        images, kept = calibration.load_enough(self.config.input, 1)
+        images, kept = calibration.load_enough(self.config, 1)
         scans = calibration.subset(kept)
         origin = provenance.describe_calibration([item.path for item in scans], scans.subjects)
         if seen := set(origin["files"]) & set(self.provenance.get("files", [])):

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 
-from anogan.config import InputConfig
+from anogan.config import Config
 from anogan.dataset import ScanSet
 from anogan.metrics import Estimate, auroc, compare_auroc
 
@@ -29,7 +29,7 @@ class Floor(NamedTuple):
     difference: Estimate
 
 
-def floors(train: ScanSet, test: ScanSet, config: InputConfig, scores: Sequence[Mapping[str, Any]]) -> list[Floor]:
+def floors(train: ScanSet, test: ScanSet, config: Config, scores: Sequence[Mapping[str, Any]]) -> list[Floor]:
     """Measure the floors on the images that the detector scored.
 
     Parameters
@@ -39,7 +39,7 @@ def floors(train: ScanSet, test: ScanSet, config: InputConfig, scores: Sequence[
     test
         The test images.
     config
-        The profile's `input` section.
+        The profile.
     scores
         Rows of `Report.scores`.
 
@@ -49,7 +49,7 @@ def floors(train: ScanSet, test: ScanSet, config: InputConfig, scores: Sequence[
         On raw pixels (16 x 16): the distance to the nearest training image, what the principal components of 95 % of
         the variance cannot reconstruct, and an isolation forest (Liu et al., ICDM 2008); and the best of three
         statistics of an image, each tried both ways up: the best on the test labels, which nobody could have chosen.
-        Empty where fewer than two training images can be read, or a class is of fewer than two subjects.
+        Empty where fewer than two training images can be used, or a class is of fewer than two subjects.
     """
     drawn = np.random.default_rng(0).permutation(len(train))[:_MOST]
     memory, _, _ = _features(train.subset(sorted(drawn.tolist())), config)
@@ -81,15 +81,15 @@ def _unexplained(memory: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return ((components.inverse_transform(components.transform(pixels)) - pixels) ** 2).sum(1)
 
 
-def _features(scans: ScanSet, config: InputConfig) -> tuple[np.ndarray, dict[str, np.ndarray], list[int]]:
-    """Return small images as rows (N, C * 16 * 16), statistics (N,) each, and the index of each readable image."""
-    grid = config.model_copy(update={"size": 64})
+def _features(scans: ScanSet, config: Config) -> tuple[np.ndarray, dict[str, np.ndarray], list[int]]:
+    """Return small images as rows (N, C * 16 * 16), statistics (N,) each, and the index of each usable image."""
+    small = config.model_copy(update={"input": config.input.model_copy(update={"size": 64})})
     rows: list[np.ndarray] = []
     numbers: list[tuple[float, float, float]] = []
     kept: list[int] = []
     for start in range(0, len(scans), _BATCH):
-        images, readable, _ = scans[start : start + _BATCH].load(grid)
-        kept += [start + k for k in readable]
+        images, usable, _ = scans[start : start + _BATCH].load(small)
+        kept += [start + k for k in usable]
         for image in images.transpose(0, 2, 3, 1):
             rows.append(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).ravel())
             gray = image.mean(axis=2)

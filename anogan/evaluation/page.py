@@ -72,7 +72,7 @@ def write_report(
         "decision_curves": [_decisions(report, prevalence) for prevalence in prevalences] if point else [],
         "floors": [
             {"name": floor.name, "auroc": list(floor.auroc), "difference": list(floor.difference)}
-            for floor in floors(scans.train, scans.test, detector.config.input, report.scores)
+            for floor in floors(scans.train, scans.test, detector.config, report.scores)
         ],
     }
     page = render(found, folder)

@@ -157,7 +157,7 @@ def admit(
             "key of where it was trained"
         )
     tell = progress or (lambda what, done, total: None)
-    held, kept = splits.calibration.load_enough(detector.config.input, 1)
+    held, kept = splits.calibration.load_enough(detector.config, 1)
     files = [case_id(splits.calibration[index].path) for index in kept]
     if provenance.data_hash(files) != origin["calibrations"][-1]["data"]:
         raise ValueError(f"{splits.calibration.name}: is not what calibrated the detector; name the data set that did")

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anogan import gate
 from anogan.calibration import Calibration
 from anogan.config import LocalFakesConfig
 from anogan.dataset import ScanSet, Splits
@@ -158,7 +159,7 @@ def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None]
     Raises
     ------
     ValueError
-        The detector is not calibrated, no image of the calibration split can be read or is of a calibrated group, or an
+        The detector is not calibrated, no image of the calibration split can be used or is of a calibrated group, or an
         image is of a reviewed case that the detector has taken in.
     """
     point = detector.calibration
@@ -174,7 +175,7 @@ def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None]
                 f"{splits.calibration.name}: none of its images is of a {point.column} that is calibrated; calibrate "
                 "on it first"
             )
-        raise ValueError(f"{splits.calibration.name}: none of its images can be read; the self-test needs some")
+        raise ValueError(f"{splits.calibration.name}: none of its images can be used; the self-test needs some")
     torch.manual_seed(detector.config.training.seed)
     cells = []
     grid = [(family, size, contrast) for family in FAMILIES for size in SIZES for contrast in CONTRASTS]
@@ -252,7 +253,7 @@ def _scores(detector: Detector, images: Tensor) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Images:
-    """Readable images of calibrated groups.
+    """Usable images of calibrated groups.
 
     Attributes
     ----------
@@ -294,6 +295,7 @@ class _Images:
                 continue
             try:
                 scan = scans.read(int(index))
+                gate.check(scan, detector.config)
                 image = to_network(scan, config)
                 noise.append(-math.inf if detector.native is None else detector.native.of(scan).score(scan.pixels))
             except (ValueError, OSError):

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anogan.config import InputConfig
+from anogan.config import Config, InputConfig
 from anogan.dataset import Item, ScanSet
 from anogan.evaluation.floors import _unexplained, floors
 from anogan.io import write_png
+
+CONFIG = Config(input=InputConfig(size=32))
 
 
 def flat(folder: Path, name: str, level: int, label: int) -> Item:
@@ -32,7 +34,7 @@ def test_floors_by_hand(tmp_path: Path) -> None:
         ),
     )
     scores = rows(test, [0.0, 1.0, 2.0, 3.0, 4.0])
-    nearest, components, forest, statistic = floors(train, test, InputConfig(size=32), scores)
+    nearest, components, forest, statistic = floors(train, test, CONFIG, scores)
     assert nearest.auroc.value == pytest.approx(5 / 6)
     assert nearest.difference.value == pytest.approx(1 / 6)
     assert components.name.startswith("principal components")
@@ -46,8 +48,8 @@ def test_only_images_that_were_scored_count(tmp_path: Path) -> None:
     train = ScanSet("train", tuple(flat(tmp_path, f"t{level}", level, 0) for level in (100, 101)))
     test = ScanSet("test", tuple(flat(tmp_path, f"{k}", level, k % 2) for k, level in enumerate((100, 50, 101, 49, 0))))
     scored = ScanSet("test", test.items[:4])
-    assert floors(train, test, InputConfig(size=32), rows(scored, [0, 1, 0, 1]))[0].auroc.value == 1.0
-    assert floors(ScanSet("train", ()), test, InputConfig(size=32), rows(scored, [0, 1, 0, 1])) == []
+    assert floors(train, test, CONFIG, rows(scored, [0, 1, 0, 1]))[0].auroc.value == 1.0
+    assert floors(ScanSet("train", ()), test, CONFIG, rows(scored, [0, 1, 0, 1])) == []
 
 
 def test_what_the_components_of_the_training_images_cannot_draw(tmp_path: Path) -> None:
@@ -71,8 +73,6 @@ def test_classical_peers_find_a_pattern_that_training_images_have_not(tmp_path: 
 
     train = ScanSet("train", tuple(drawn(f"t{k}", 0) for k in range(30)))
     test = ScanSet("test", tuple(drawn(f"{k}", k % 2) for k in range(16)))
-    found = {
-        floor.name: floor.auroc.value for floor in floors(train, test, InputConfig(size=32), rows(test, [0.0] * 16))
-    }
+    found = {floor.name: floor.auroc.value for floor in floors(train, test, CONFIG, rows(test, [0.0] * 16))}
     assert found["principal components, raw pixels"] == 1.0
     assert found["isolation forest, raw pixels"] == 1.0
