@@ -21,12 +21,15 @@ TOOLS  = .venv/bin/python -m
 .PHONY: demo test lint programs clean distclean
 .DELETE_ON_ERROR:
 
-# Every stage is skipped when its result is there. `train --resume` goes on after a kill, or starts.
+# Every stage is skipped when its result is there. `train --resume` goes on after a kill, or starts. Exit code 1 is also
+# that of a command that has done its work and left files out: what is there then counts.
 demo: .venv/installed
 	@if [ "$(DATA)" = data/phantom ] && [ ! -e data/phantom/manifest.csv ]; then $(ANOGAN) synth data/phantom; fi
-	@[ -e "$(RUN)/detector.json" ] || $(ANOGAN) train "$(DATA)" --profile "$(PROFILE)" --run "$(RUN)" $(SHORTER) --resume
-	@[ -e "$(RUN)/results/evaluation.json" ] || { \
-		$(ANOGAN) calibrate "$(RUN)" "$(DATA)" && $(ANOGAN) evaluate "$(RUN)" "$(DATA)"; }
+	@[ -e "$(RUN)/detector.json" ] || $(ANOGAN) train "$(DATA)" --profile "$(PROFILE)" --run "$(RUN)" $(SHORTER) --resume \
+		|| [ -e "$(RUN)/detector.json" ]
+	@[ -e "$(RUN)/results/evaluation.json" ] || { { \
+		$(ANOGAN) calibrate "$(RUN)" "$(DATA)" || ! grep -q '"calibration": null' "$(RUN)/detector.json"; } \
+		&& $(ANOGAN) evaluate "$(RUN)" "$(DATA)"; }
 	@$(ANOGAN) dashboard "$(RUN)" --port $(PORT)
 
 test: .venv/installed-dev programs lint

@@ -166,11 +166,21 @@ class ScanSet(Sequence[Item]):
                 progress(index + 1, len(self))
         return images[: len(kept)], kept, problems
 
-    def load_enough(self, config: Config, least: int) -> tuple[np.ndarray, list[int]]:
-        """Return images and indices as `load` does; ValueError where fewer than `least` can be used."""
+    def load_enough(
+        self, config: Config, least: int, left_out: list[tuple[Path, str]] | None = None
+    ) -> tuple[np.ndarray, list[int]]:
+        """Return images and indices as `load` does, and add its problems to `left_out`.
+
+        Raises
+        ------
+        ValueError
+            Fewer than `least` can be used.
+        """
         images, kept, problems = self.load(config)
+        if left_out is not None:
+            left_out += problems
         if len(kept) < least:
-            why = f"; {problems[0][0]}: {problems[0][1]}" if problems else ""
+            why = f"; {len(problems)} were left out, the first: {_named(*problems[0])}" if problems else ""
             raise ValueError(f"{self.name}: {len(kept)} usable images, at least {least} are needed{why}")
         return images, kept
 
@@ -255,6 +265,11 @@ def open_healthy(path: str | os.PathLike[str], group: str = "", window: WindowCh
     if not items:
         raise ValueError(f"{path}: holds no healthy images to calibrate on; add some, or mark the calibration split")
     return ScanSet(f"{path} (healthy)", tuple(items), window)
+
+
+def _named(path: Path, reason: str) -> str:
+    """Return a reason with its file; most name it already."""
+    return reason if str(path) in reason else f"{path}: {reason}"
 
 
 def _item(entry: Entry, subject: str) -> Item:

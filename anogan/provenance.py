@@ -26,7 +26,7 @@ def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: li
     train, holdout
         The scans that trained, and those that were held out.
     kept, kept_holdout
-        Indices of the readable scans among each.
+        Indices of the usable scans among each; only these are counted.
     seed
         The run's seed.
 
@@ -48,7 +48,7 @@ def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: li
         "order": order,
         "images": len(kept),
         "holdout_images": len(kept_holdout),
-        "subjects": len(set(train.subjects)),
+        "subjects": len({train[index].subject for index in kept}),
         "people": {
             "key": key_name(),
             "train": [person_hash(train[index].subject) for index in kept],

@@ -14,6 +14,8 @@ import pytest
 
 from anogan.cli.app import sentence
 from anogan.cli.data import synth
+from anogan.config import load_config
+from anogan.dataset import open_dataset
 from anogan.io import write_png
 from anogan.io.dicom import write_dicom
 
@@ -430,6 +432,43 @@ def test_training_refuses_to_mix_settings_in_one_run(anogan, tiny_run: Path, tin
     assert other.code == 1
     assert "was started with other settings" in other.err
     assert (tiny_run / "detector.safetensors").read_bytes() == before
+
+
+def test_what_training_and_calibration_leave_out_is_named_and_the_rest_goes_on(
+    anogan, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Five of 40 healthy images are cut off, and one is too small for the profile."""
+    data = tmp_path / "data"
+    shutil.copytree(tiny_folder / "healthy", data / "healthy")
+    files = sorted((data / "healthy").glob("*.png"))
+    for path in files[::8]:
+        path.write_bytes(path.read_bytes()[:40])
+    write_png(files[1], np.zeros((24, 24), np.uint8))
+    spoiled = {*files[::8], files[1]}
+    config = load_config("tiny")
+    splits = open_dataset(data, config)
+    for_training, for_calibration = ({item.path for item in part} for part in (splits.train, splits.calibration))
+    assert for_training & spoiled
+    assert for_calibration & spoiled
+
+    short = ["training.steps=2", "training.encoder_steps=2", "gate.smallest_side=40"]
+    settings = [part for setting in short for part in ("--set", setting)]
+    trained = anogan("train", data, "--profile", "tiny", *settings, "--run", tmp_path / "run")
+    assert trained.code == 1
+    assert f"reading {len(splits.train)} healthy images" in trained.out
+    count = len(for_training - spoiled)
+    assert f"holds the detector, trained on {count} images of {count} subjects" in trained.out
+    calibrated = anogan("calibrate", tmp_path / "run", data, "--false-alarm-rate", 0.4)
+    assert calibrated.code == 1
+    assert f"With {len(for_calibration - spoiled)} healthy calibration images" in calibrated.out
+    for result, part in ((trained, for_training), (calibrated, for_calibration)):
+        assert {path for path in files if f"{path}: " in result.err} == part & spoiled
+        left = len(part & spoiled)
+        assert result.err.endswith(f"anogan: {left} {'file' if left == 1 else 'files'} left out")
+    assert f"{files[1]}: has 24 x 24 pixels; profile tiny accepts sides of 40" in trained.err + calibrated.err
+    few = anogan("calibrate", tmp_path / "run", data, "--false-alarm-rate", 0.01)
+    assert "healthy images cannot give a false-alarm rate of 0.01" in few.err
+    assert {path for path in files if f"{path}: " in few.err} == for_calibration & spoiled
 
 
 def test_interrupting_a_training_says_how_to_go_on(

@@ -150,8 +150,40 @@ def test_unreadable_scans_are_counted_not_hidden(tiny_splits, tiny_detector: Det
     broken = tmp_path / items[0].path.name
     broken.write_bytes(broken.read_bytes()[:40])
     moved = tuple(dataclasses.replace(item, path=tmp_path / item.path.name) for item in items)
-    calibrated = tiny_detector.calibrate(ScanSet("calibration", moved), 0.3)
+    left_out: list[tuple[Path, str]] = []
+    calibrated = tiny_detector.calibrate(ScanSet("calibration", moved), 0.3, left_out=left_out)
     assert len(calibrated.calibration.scores) == len(items) - 1
+    assert [path for path, _ in left_out] == [broken]
+    assert "damaged" in left_out[0][1]
+
+
+def broken_training(folder: Path, tiny_splits: Splits, broken: int) -> ScanSet:
+    """Copy the training images, the first so many cut off."""
+    for index, item in enumerate(tiny_splits.train):
+        content = item.path.read_bytes()
+        (folder / item.path.name).write_bytes(content[:40] if index < broken else content)
+    return ScanSet(
+        "train", tuple(dataclasses.replace(item, path=folder / item.path.name) for item in tiny_splits.train)
+    )
+
+
+def test_training_counts_what_was_read_and_hands_out_the_rest(tiny_splits: Splits, tmp_path: Path) -> None:
+    scans = broken_training(tmp_path, tiny_splits, 4)
+    left_out: list[tuple[Path, str]] = []
+    config = anogan.load_config("tiny", ["training.steps=2", "training.encoder_steps=2"])
+    origin = Detector.train(scans, config, left_out=left_out).provenance
+    assert sorted(path for path, _ in left_out) == sorted(item.path for item in scans[:4])
+    assert all("damaged" in reason for _, reason in left_out)
+    assert origin["images"] + origin["holdout_images"] == len(scans) - 4
+    assert origin["subjects"] == origin["images"]  # one image each
+
+
+def test_what_was_read_must_be_enough_to_train_on(tiny_splits: Splits, tmp_path: Path) -> None:
+    scans = broken_training(tmp_path, tiny_splits, len(tiny_splits.train) - 9)
+    with pytest.raises(
+        ValueError, match=r"^train(, held back)?: \d usable images, .* were left out, the first: [^:]+: begins like"
+    ):
+        Detector.train(scans, anogan.load_config("tiny"))
 
 
 def test_what_the_gate_refuses_does_not_move_the_threshold(
@@ -273,6 +305,15 @@ def test_series_that_may_not_calibrate(tiny_detector: Detector, heads: list[Seri
     gated = dataclasses.replace(tiny_detector, config=anogan.load_config("tiny", ["gate.least_slices=20"]))
     with pytest.raises(ValueError, match="; 1 were not scored, the first: head 0: holds 6 slices; profile tiny takes"):
         gated.calibrate_series(heads[:1])
+
+
+def test_series_that_cannot_be_scored_are_handed_out(tiny_detector: Detector, heads: list[Series]) -> None:
+    gated = dataclasses.replace(tiny_detector, config=anogan.load_config("tiny", ["gate.least_slices=6"]))
+    short = dataclasses.replace(heads[9], scans=heads[9].scans[:3])
+    left_out: list[tuple[Path, str]] = []
+    calibrated = gated.calibrate_series([*heads[:9], short], 0.1, left_out=left_out)
+    assert len(calibrated.series_calibration.scores) == 9
+    assert left_out == [(Path("head 9"), "head 9: holds 3 slices; profile tiny takes at least 6")]
 
 
 def test_what_the_gate_refuses_is_not_scored(tiny_detector: Detector, heads: list[Series]) -> None:

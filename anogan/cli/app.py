@@ -88,10 +88,15 @@ def refuse_full(folder: Path, way_out: str) -> None:
         raise ValueError(f"{folder}: exists already; {way_out}")
 
 
-def finish(problems: list[tuple[Path, str]], what: str) -> None:
-    """List the files that failed and leave with exit code 1, if there are any."""
+def tell(problems: list[tuple[Path, str]]) -> None:
+    """List the files that failed."""
     for path, reason in problems:
         # Most reasons name their file already.
         typer.echo(reason if str(path) in reason else f"{path}: {reason}", err=True)
+
+
+def finish(problems: list[tuple[Path, str]], what: str) -> None:
+    """List the files that failed and leave with exit code 1, if there are any."""
+    tell(problems)
     if problems:
         raise SystemExit(f"anogan: {len(problems)} {'file' if len(problems) == 1 else 'files'} {what}")

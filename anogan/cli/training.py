@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Data, app, load_detector, refuse_full
+from anogan.cli.app import Data, app, finish, load_detector, refuse_full, tell
 from anogan.console import Bar
 
 if TYPE_CHECKING:
@@ -61,21 +61,29 @@ def train(
     scans = open_dataset(data, config, group=group).train
     if speaks:
         write_text(run / "profile.toml", config.to_toml())  # so that --resume needs no other setting
-        typer.echo(f"training {config.name} on {len(scans)} healthy images of {len(set(scans.subjects))} subjects")
+        typer.echo(f"reading {len(scans)} healthy images of {len(set(scans.subjects))} subjects to train {config.name}")
+    left_out: list[tuple[Path, str]] = []
     try:
         with Bar("training") as bar:
-            detector = Detector.train(scans, config, run=run, resume=resume, callback=bar.training)
+            detector = Detector.train(scans, config, run=run, resume=resume, callback=bar.training, left_out=left_out)
     except KeyboardInterrupt:
         own = f" --group {group}" if group else ""
         typer.echo(f"anogan: stopped; go on with: anogan train {data} --run {run}{own} --resume", err=True)
         raise SystemExit(130) from None
+    except ValueError:
+        tell(left_out)  # perhaps too little is left
+        raise
     if speaks:
         detector.save(run)
         for phase, found in read_json(run / "training" / "progress.json").items():
             typer.echo(
                 f"{phase}: {found['steps']} steps, {found['word']} ({found['reason']}); kept: step {found['best']}"
             )
-        typer.echo(f"{run} holds the detector; next: anogan calibrate {run} {data}")
+        origin, people = detector.provenance, detector.provenance["people"]
+        count, subjects = origin["images"] + origin["holdout_images"], len({*people["train"], *people["holdout"]})
+        typer.echo(f"{run} holds the detector, trained on {count} images of {subjects} subjects")
+        typer.echo(f"next: anogan calibrate {run} {data}")
+        finish(left_out, "left out")
 
 
 def _already_trained(run: Path, config: Config) -> bool:
@@ -151,10 +159,17 @@ def calibrate(
     if series:
         _calibrate_series(detector, scans, false_alarm_rate, confidence, out or run)
         return
-    with Bar("scoring healthy images") as bar:
-        bar(0, len(scans))
-        calibrated = detector.calibrate(scans, false_alarm_rate, confidence=confidence, group=group)
-        bar(len(scans), len(scans))
+    left_out: list[tuple[Path, str]] = []
+    try:
+        with Bar("scoring healthy images") as bar:
+            bar(0, len(scans))
+            calibrated = detector.calibrate(
+                scans, false_alarm_rate, confidence=confidence, group=group, left_out=left_out
+            )
+            bar(len(scans), len(scans))
+    except ValueError:
+        tell(left_out)  # perhaps too little is left
+        raise
     calibrated.save(out or run)
     before, after = detector.calibration, calibrated.calibration
     assert after is not None
@@ -173,29 +188,33 @@ def calibrate(
         )
     if other_site:
         typer.echo(f"{out} holds the detector with its new threshold; {run} is as it was")
+    finish(left_out, "left out")
 
 
 def _calibrate_series(
     detector: Detector, scans: ScanSet, false_alarm_rate: float | None, confidence: float | None, out: Path
 ) -> None:
-    problems: list[tuple[Path, str]] = []
+    left_out: list[tuple[Path, str]] = []
     subjects = len(set(scans.subjects))
 
     def healthy() -> Iterator[Series]:
         with Bar("scoring healthy series") as bar:
-            for done, series in enumerate(scans.read_series(problems)):
+            for done, series in enumerate(scans.read_series(left_out)):
                 bar(done, subjects)
                 yield series
             bar(subjects, subjects)
 
-    calibrated = detector.calibrate_series(healthy(), false_alarm_rate, confidence=confidence)
+    try:
+        calibrated = detector.calibrate_series(healthy(), false_alarm_rate, confidence=confidence, left_out=left_out)
+    except ValueError:
+        tell(left_out)  # perhaps too little is left
+        raise
     calibrated.save(out)
-    for _, reason in problems:
-        typer.echo(reason, err=True)
     assert calibrated.series_calibration is not None
     typer.echo(calibrated.series_calibration.promise())
-    if left_out := subjects - len(calibrated.series_calibration.scores):
-        typer.echo(f"{left_out} of {subjects} subjects have no series that can be scored")
+    if missing := subjects - len(calibrated.series_calibration.scores):
+        typer.echo(f"{missing} of {subjects} subjects have no series that can be scored")
+    finish(left_out, "or series left out")
 
 
 def _plan(rate: float, confidence: float | None) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from anogan import checkpoint, gate, provenance, training, transforms
 from anogan.calibration import NOT_CALIBRATED, Calibration, Decision
 from anogan.config import Config
-from anogan.dataset import ScanSet
+from anogan.dataset import LEAST_TRAIN, ScanSet
 from anogan.detector import files
 from anogan.detector.components import raw_maps
 from anogan.detector.examples import nearest_images
@@ -34,6 +34,7 @@ from anogan.series import Series, SeriesResult
 from anogan.training import Callback, TrainingEvent
 from anogan.volume import score_series
 
+LEAST_HELD_BACK = 2  # of the least training images
 NO_SERIES_CALIBRATION = "not calibrated for series: run `anogan calibrate RUN DATA --series` on healthy series"
 
 
@@ -79,6 +80,7 @@ class Detector:
         run: Path | None = None,
         resume: bool = False,
         callback: Callback | None = None,
+        left_out: list[tuple[Path, str]] | None = None,
     ) -> Detector:
         """Train on healthy scans.
 
@@ -94,19 +96,22 @@ class Detector:
             Go on from the state in `run`, if there is one.
         callback
             Told of every few steps.
+        left_out
+            Receives the file and the reason of each scan that cannot be read or that the profile does not accept.
 
         Raises
         ------
         ValueError
-            A scan is labeled abnormal, there are too few readable ones, training diverged, or the state in `run`
+            A scan is labeled abnormal, there are too few usable ones, training diverged, or the state in `run`
             belongs to other settings.
         """
         if train.labels.any():
             raise ValueError(f"{train.name}: holds abnormal scans; training takes healthy ones only")
         key_name()  # what cannot say whose images it saw says so now, not after the training
         rest, holdout = train.split_by_subject(config.training.holdout, config.training.seed)
-        images, kept = rest.load_enough(config, 8)
-        held, kept_holdout = holdout.load_enough(config, 2)
+        holdout = dataclasses.replace(holdout, name=f"{train.name}, held back")
+        images, kept = rest.load_enough(config, LEAST_TRAIN - LEAST_HELD_BACK, left_out)
+        held, kept_holdout = holdout.load_enough(config, LEAST_HELD_BACK, left_out)
         native = NativeScale.fit(rest.subset(kept), holdout.subset(kept_holdout)) if config.input.noise else None
         detector = cls.train_images(
             torch.from_numpy(images), torch.from_numpy(held), config, run=run, resume=resume, callback=callback
@@ -166,13 +171,14 @@ class Detector:
         *,
         confidence: float | None = None,
         group: str = "",
+        left_out: list[tuple[Path, str]] | None = None,
     ) -> Detector:
         """Return this detector with an operating point from healthy scans untouched by training.
 
         Nothing else changes, so images of another site set a threshold for that site. `provenance["calibrations"]`
         lists what has calibrated, the last one last. The promise is that of `anogan.calibration.rank`, its rate the
         profile's unless given. `group` says what the scans' groups are, such as "scanner", and each is calibrated by
-        itself; "": all together.
+        itself; "": all together. `left_out` is as in `train`.
 
         Raises
         ------
@@ -181,7 +187,7 @@ class Detector:
         """
         if calibration.labels.any():
             raise ValueError(f"{calibration.name}: holds abnormal scans; calibration takes healthy ones only")
-        images, kept = calibration.load_enough(self.config, 1)
+        images, kept = calibration.load_enough(self.config, 1, left_out)
         scans = calibration.subset(kept)
         origin = provenance.describe_calibration([item.path for item in scans], scans.subjects)
         if seen := set(origin["files"]) & set(self.provenance.get("files", [])):
@@ -208,7 +214,12 @@ class Detector:
         return dataclasses.replace(self, calibration=Calibration.fit(scores, false_alarm_rate, confidence))
 
     def calibrate_series(
-        self, healthy: Iterable[Series], false_alarm_rate: float | None = None, *, confidence: float | None = None
+        self,
+        healthy: Iterable[Series],
+        false_alarm_rate: float | None = None,
+        *,
+        confidence: float | None = None,
+        left_out: list[tuple[Path, str]] | None = None,
     ) -> Detector:
         """Return this detector with an operating point for whole series, from healthy ones untouched by training.
 
@@ -218,6 +229,8 @@ class Detector:
             One series of each subject; an iterator is read one by one, so that they need not fit into memory together.
         false_alarm_rate, confidence
             The promise, as in `calibrate`; it counts series.
+        left_out
+            Receives the source and the reason of each series that cannot be scored.
 
         Raises
         ------
@@ -226,6 +239,8 @@ class Detector:
         """
         scored = HealthySeries.score(healthy, self.inspect_series, self.provenance.get("files", []))
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
+        if left_out is not None:
+            left_out += scored.not_scored
         point = scored.calibrate(rate, confidence)
         noted = {"series_calibrations": [*self.provenance.get("series_calibrations", []), scored.describe()]}
         return dataclasses.replace(self, series_calibration=point, provenance=self.provenance | noted)

@@ -16,12 +16,12 @@ from anogan.series import Series, SeriesResult
 
 @dataclass
 class HealthySeries:
-    """Scores, (N,), the pseudonyms of the subjects, the files, and why others were not scored."""
+    """Scores, (N,), the pseudonyms of the subjects, the files, and the sources of others with why they were not."""
 
     scores: list[float] = field(default_factory=list)
     subjects: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
-    not_scored: list[str] = field(default_factory=list)
+    not_scored: list[tuple[Path, str]] = field(default_factory=list)
 
     @classmethod
     def score(
@@ -39,7 +39,7 @@ class HealthySeries:
                 )
             result = inspect(series)
             if result.status != "scored":
-                found.not_scored.append(result.reason)
+                found.not_scored.append((Path(series.source), result.reason))
                 continue
             found.scores.append(result.score)
             found.subjects.append(series.subject)
@@ -50,9 +50,8 @@ class HealthySeries:
         """Find the threshold; ValueError where the series are too few for the promise, as in `Calibration.fit`."""
         count = len(self.scores)
         if rank(count, false_alarm_rate, confidence) == 0:
-            why = (
-                f"; {len(self.not_scored)} were not scored, the first: {self.not_scored[0]}" if self.not_scored else ""
-            )
+            others = self.not_scored
+            why = f"; {len(others)} were not scored, the first: {others[0][1]}" if others else ""
             raise ValueError(
                 f"calibration: {count} healthy series cannot give a false-alarm rate of {false_alarm_rate:g}; at least "
                 f"{images_needed(false_alarm_rate, confidence)} are needed{why}"
