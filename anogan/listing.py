@@ -128,6 +128,8 @@ def _read_manifest(manifest: Path, group: str) -> list[Entry]:
             raise ValueError(f"{where}: unknown label {cells.get('label', '')!r}; expected healthy or abnormal")
         if split and split not in _SPLITS:
             raise ValueError(f"{where}: unknown split {split!r}; expected train, calibration or test")
+        if not cells.get("file"):  # a line may end before it
+            raise ValueError(f"{where}: names no file; write its path, which begins at {manifest.parent}")
         path = _inside(manifest.parent, cells["file"], where, "file")
         mask = _inside(manifest.parent, cells["mask"], where, "mask") if cells.get("mask") else None
         subject = cells.get("subject") or cells.get("patient") or ""
@@ -143,7 +145,7 @@ def _read_manifest(manifest: Path, group: str) -> list[Entry]:
 def _inside(folder: Path, name: str, where: str, what: str) -> Path:
     """Return a manifest's file, which must exist and, by its name, lie in the manifest's folder."""
     parts = PurePosixPath(name.replace("\\", "/"))
-    if not name or parts.is_absolute() or ".." in parts.parts or Path(name).is_absolute():
+    if parts.is_absolute() or ".." in parts.parts or Path(name).is_absolute():
         raise ValueError(f"{where}: the {what} {name!r} lies outside {folder}; give a path that begins there")
     path = folder / parts
     if not path.is_file():

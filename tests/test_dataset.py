@@ -220,7 +220,7 @@ GOOD = [f"{k}.png,train,healthy,p{k}" for k in range(20)]
         ("../0.png,train,healthy,p", "line 22: the file '../0.png' lies outside"),
         ("a/../../0.png,train,healthy,p", "lies outside"),
         ("/etc/hostname,train,healthy,p", "lies outside"),
-        (",train,healthy,p", "lies outside"),
+        (",train,healthy,p", "line 22: names no file; write its path, which begins at {folder}"),
         ("0.png,train,odd,p", "line 22: unknown label 'odd'; expected healthy or abnormal"),
         ("0.png,train", "line 22: unknown label ''"),
         ("0.png,holiday,healthy,p", "line 22: unknown split 'holiday'"),
@@ -234,6 +234,13 @@ def test_a_bad_line(tmp_path: Path, line: str, sentence: str) -> None:
     images(tmp_path, range(20))
     manifest(tmp_path, *GOOD, line)
     assert sentence.format(folder=tmp_path) in refused(tmp_path)
+
+
+def test_a_line_that_ends_before_its_file(tmp_path: Path) -> None:
+    images(tmp_path, range(20))
+    manifest(tmp_path, *(f"healthy,{k}.png" for k in range(20)), "healthy", header="label,file")
+    expected = f"{tmp_path / 'manifest.csv'} line 22: names no file; write its path, which begins at {tmp_path}"
+    assert refused(tmp_path) == expected
 
 
 def test_a_missing_mask(tmp_path: Path) -> None:
