@@ -72,20 +72,26 @@ def evaluate(
     Raises
     ------
     ValueError
-        Not one healthy or not one abnormal image could be scored, a mask does not fit its image, or an image is of a
-        reviewed case that the detector has taken in as healthy.
+        Not one healthy or not one abnormal image could be scored, or an image is of a reviewed case that the detector
+        has taken in as healthy.
     """
     refuse_reviewed(getattr(detector, "provenance", {}), test)
     scores, labels, components = [], [], []
     rows: list[dict[str, Any]] = []
     not_scored: list[dict[str, Any]] = []
+    unusable_masks: list[dict[str, Any]] = []
     tally, unmasked = PixelTally(), 0
     reader, summary = _Reader(test, progress), detector.summary()
     with ResultsWriter(Path(out), summary) if out is not None else nullcontext() as writer:
         for result in detector.inspect_many(reader):
             index, scan = reader.taken.popleft()
             item = test[index]
-            mask = _mask(test, index, scan)
+            mask = None
+            if result.status == "scored":
+                try:
+                    mask = _mask(test, index, scan)
+                except (ValueError, OSError) as error:
+                    unusable_masks.append(_row(item) | {"reason": str(error)})
             if writer is not None:
                 writer.add(scan, result, subject=item.subject, label=item.label, mask=mask if item.mask else None)
             if result.status != "scored":
@@ -99,16 +105,25 @@ def evaluate(
             scores.append(result.score)
             labels.append(item.label)
             components.append(result.components)
-            if mask is None:
+            if item.label and item.mask is None:
                 unmasked += 1
-            elif result.anomaly_map is not None:
+            elif mask is not None and result.anomaly_map is not None:
                 tally.add(result.anomaly_map, mask)
         for item, reason in reader.unread:
             not_scored.append(_row(item) | {"reason": reason})
             if writer is not None:
                 writer.add_failure(item.path, reason, subject=item.subject, label=item.label)
     report = _report(
-        np.array(labels), np.array(scores), components, rows, not_scored, tally, unmasked, detector, summary
+        np.array(labels),
+        np.array(scores),
+        components,
+        rows,
+        not_scored,
+        unusable_masks,
+        tally,
+        unmasked,
+        detector,
+        summary,
     )
     if out is not None:
         checkpoint.write_json(Path(out) / "evaluation.json", report.to_json())
@@ -165,6 +180,7 @@ def _report(
     components: list[dict[str, float]],
     rows: list[dict[str, Any]],
     not_scored: list[dict[str, Any]],
+    unusable_masks: list[dict[str, Any]],
     tally: PixelTally,
     unmasked: int,
     detector: Judge,
@@ -182,6 +198,8 @@ def _report(
     notes = []
     if tally.n_regions and unmasked:
         notes.append(f"Pixel figures leave out {unmasked} abnormal images that have no mask.")
+    if unusable_masks:
+        notes.append(f"Pixel figures leave out {len(unusable_masks)} abnormal images whose masks cannot be used.")
     if tally.n_regions and tally.sampled:
         notes.append(
             f"Pixel figures use every abnormal pixel and, per image, {tally.per_image} healthy ones drawn at random."
@@ -220,6 +238,7 @@ def _report(
         scores=rows,
         failure_to_acquire=_failure_to_acquire(rows, not_scored, asked=summary["name"] == "id-photo"),
         not_scored=not_scored,
+        unusable_masks=unusable_masks,
         notes=notes,
     )
 

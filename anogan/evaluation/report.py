@@ -68,6 +68,9 @@ class Report:
     not_scored
         One row per image that could not be judged: case, file, label, reason. These count neither as healthy nor as
         abnormal.
+    unusable_masks
+        One row per image whose mask could not be read or does not fit it: case, file, label, reason. It is in all but
+        the pixel figures.
     notes
         Sentences about what the figures leave out.
     """
@@ -93,6 +96,7 @@ class Report:
     scores: list[dict[str, Any]] = field(repr=False)
     failure_to_acquire: dict[str, Estimate]
     not_scored: list[dict[str, Any]]
+    unusable_masks: list[dict[str, Any]]
     notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
@@ -128,6 +132,7 @@ class Report:
             "scores": self.scores,
             "failure_to_acquire": {label: list(rate) for label, rate in self.failure_to_acquire.items()},
             "not_scored": self.not_scored,
+            "unusable_masks": self.unusable_masks,
             "notes": self.notes,
         }
 
@@ -168,4 +173,7 @@ class Report:
         if self.not_scored:
             lines.append(f"Not scored, and in none of the figures: {len(self.not_scored)}")
             lines += [f"  {row['file']}: {row['reason']}" for row in self.not_scored]
+        if self.unusable_masks:
+            lines.append(f"Without a usable mask, and in no pixel figure: {len(self.unusable_masks)}")
+            lines += [f"  {row['file']}: {row['reason']}" for row in self.unusable_masks]
         return "\n".join(lines)

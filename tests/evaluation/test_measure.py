@@ -213,11 +213,29 @@ def test_when_nothing_is_scored_the_reason_is_said(split: ScanSet) -> None:
         evaluate(Known(refused=".png"), split)
 
 
-def test_a_mask_of_another_size_is_refused(split: ScanSet, tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.png"
+def test_a_mask_that_cannot_be_used_takes_its_image_out_of_the_pixel_figures_alone(
+    split: ScanSet, tmp_path: Path
+) -> None:
+    """The masks of 128 and 255 are cut off and of another size; that of 230 is whole."""
+    torn, wrong = tmp_path / "torn.png", tmp_path / "wrong.png"
+    torn.write_bytes((tmp_path / "mask.png").read_bytes()[:40])
     cv2.imwrite(str(wrong), np.full((4, 4), 255, np.uint8))
-    with pytest.raises(ValueError, match=r"wrong\.png.*\(4, 4\).*\(8, 8\)"):
-        evaluate(Known(), with_item(split, split.items[-1].path, 1, wrong))
+    masks = {"a128": torn, "a255": wrong}
+    spoiled = ScanSet("test", tuple(replace(item, mask=masks.get(item.path.stem, item.mask)) for item in split))
+    whole, report = evaluate(Known(), split), evaluate(Known(), spoiled, out=tmp_path / "out")
+    assert report.scores == whole.scores
+    assert (report.pixel_auroc, report.aupro, report.best_dice) == (whole.pixel_auroc, whole.aupro, whole.best_dice)
+    assert not report.not_scored
+    assert [Path(row["file"]).stem for row in report.unusable_masks] == ["a128", "a255"]
+    assert str(torn) in report.unusable_masks[0]["reason"]
+    assert report.unusable_masks[1]["reason"] == (
+        f"{wrong}: the mask has (4, 4) pixels and its image (8, 8); draw it on the image"
+    )
+    assert report.notes == ["Pixel figures leave out 2 abnormal images whose masks cannot be used."]
+    lines = str(report).splitlines()
+    assert lines[-2:] == [f"  {row['file']}: {row['reason']}" for row in report.unusable_masks]
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == report.to_json()
+    assert not whole.unusable_masks
 
 
 class Faceless(Known):
