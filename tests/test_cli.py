@@ -354,6 +354,32 @@ def test_another_site_gets_a_run_of_its_own(anogan, tiny_run: Path, other_site: 
     assert anogan("calibrate", tmp_path / "new", other_site, "--out", tmp_path / "newer").code == 0
 
 
+def test_another_sites_run_has_only_the_operating_point_that_was_set_there(
+    anogan, tiny_run: Path, other_site: Path, tmp_path: Path
+) -> None:
+    both = tmp_path / "both"
+    shutil.copytree(tiny_run, both)
+    described = json.loads((both / "detector.json").read_text())
+    series = described["calibration"] | {"unit": "series"}
+    (both / "detector.json").write_text(json.dumps(described | {"series_calibration": series}))
+    images, heads = tmp_path / "images", tmp_path / "heads"
+    assert anogan("calibrate", both, other_site, "--out", images, "--false-alarm-rate", 0.1).code == 0
+    write_heads(tmp_path / "site of heads" / "healthy", 9)
+    of_heads = anogan(
+        "calibrate", both, tmp_path / "site of heads", "--series", "--out", heads, "--false-alarm-rate", 0.1
+    )
+    assert of_heads.code == 0, of_heads.err
+    points = [
+        {
+            name: point and len(point["scores"])
+            for name, point in json.loads((run / "detector.json").read_text()).items()
+            if name in ("calibration", "series_calibration")
+        }
+        for run in (images, heads)
+    ]
+    assert points == [{"calibration": 30, "series_calibration": None}, {"calibration": None, "series_calibration": 9}]
+
+
 def test_each_scanner_is_calibrated_and_another_is_not_decided(
     anogan, tiny_run: Path, other_site: Path, tmp_path: Path
 ) -> None:

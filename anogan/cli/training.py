@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,8 +122,8 @@ def calibrate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="For another site: leave RUN as it is and make this run folder, with a threshold from all healthy "
-            "images of DATA (or its calibration split). Nothing is trained again.",
+            help="For another site: leave RUN as it is and make this run folder, whose only threshold is from all "
+            "healthy images of DATA (or its calibration split). Nothing is trained again.",
             show_default=False,
         ),
     ] = None,
@@ -151,8 +152,10 @@ def calibrate(
     from anogan.dataset import open_dataset, open_healthy
 
     other_site = out is not None
-    config = detector.config
+    config, before = detector.config, detector.calibration
     if other_site:
+        # What was set on one site's images or series promises nothing at another.
+        detector = dataclasses.replace(detector, calibration=None, series_calibration=None)
         scans = open_healthy(data, group, config.input.window)
     else:
         scans = open_dataset(data, config, group=group).calibration
@@ -171,7 +174,7 @@ def calibrate(
         tell(left_out)  # perhaps too little is left
         raise
     calibrated.save(out or run)
-    before, after = detector.calibration, calibrated.calibration
+    after = calibrated.calibration
     assert after is not None
     if other_site and before is not None and not before.groups:
         count, n = int((after.scores >= before.threshold).sum()), len(after.scores)
