@@ -101,6 +101,7 @@ def evaluate(
                 _row(item)
                 | {"subject": item.subject, "score": float(result.score), "groups": dict(item.groups)}
                 | ({"group": item.group} if item.group else {})
+                | ({} if detector.calibration is None else {"flagged": result.flagged})
             )
             scores.append(result.score)
             labels.append(item.label)
@@ -207,12 +208,10 @@ def _report(
     names = sorted(set.intersection(*(set(parts) for parts in components)))
     point = None
     if detector.calibration is not None:
-        for row in rows:
-            row["flagged"] = detector.calibration.decide(row["score"], row.get("group", "")).flagged
         flagged = [row["flagged"] for row in rows]
         point = _operating_point(detector.calibration, labels, flagged)
         if undecided := flagged.count(None):
-            notes.append(f"The operating point leaves out {undecided} images of groups that were not calibrated.")
+            notes.append(f"The operating point leaves out {undecided} images that were not decided.")
     threshold = None if point is None else point.threshold
     groups = [row["groups"] for row in rows]
     attacked = summary["name"] == "id-photo" or any("species" in image for image in groups)

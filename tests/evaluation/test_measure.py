@@ -23,8 +23,8 @@ from anogan.scan import Result, Scan
 class Known:
     """Scores an image by its brightest pixel; looks ahead in batches of three, as a network does."""
 
-    def __init__(self, calibration: Calibration | None = None, refused: str = "") -> None:
-        self.calibration, self.refused = calibration, refused
+    def __init__(self, calibration: Calibration | None = None, refused: str = "", spread: float | None = None) -> None:
+        self.calibration, self.refused, self.spread = calibration, refused, spread
 
     def inspect_many(self, scans: Iterable[Scan]) -> Iterator[Result]:
         iterator = iter(scans)
@@ -38,7 +38,7 @@ class Known:
                     scan.source,
                     "scored",
                     score=score,
-                    flagged=None if self.calibration is None else score >= self.calibration.threshold,
+                    flagged=self.calibration and self.calibration.decide(score, scan.group, self.spread).flagged,
                     anomaly_map=scan.pixels,
                     reconstruction=scan.pixels,
                     components={"residual": score, "neighbors": -score},
@@ -140,6 +140,15 @@ def test_the_operating_point_counts_what_is_flagged(split: ScanSet) -> None:
     assert point.sensitivity.high == pytest.approx(0.9916, abs=1e-4)
 
 
+def test_what_the_detector_leaves_undecided_is_not_counted(split: ScanSet) -> None:
+    """153 is 0.6 exactly, and between restarts of the inversion on both sides of it."""
+    calibration = Calibration(np.linspace(0, 0.6, 9), 0.1, threshold=0.6)
+    report = evaluate(Known(calibration, spread=0.05), split)
+    assert report.operating_point is not None
+    assert report.operating_point.counts == (2, 1, 2, 1)
+    assert "The operating point leaves out 1 images that were not decided." in report.notes
+
+
 def test_each_group_is_counted_at_its_own_threshold(split: ScanSet) -> None:
     """Scanner A flags from 0.45 (102 is 0.4, 153 is 0.6), scanner B from 0.9; C was not calibrated."""
     groups = dict(zip((item.path.stem for item in split), "AAABBCB", strict=True))
@@ -150,7 +159,7 @@ def test_each_group_is_counted_at_its_own_threshold(split: ScanSet) -> None:
     assert point is not None
     assert point.threshold is None
     assert point.counts == (1, 1, 3, 1)  # true and false positives, true and false negatives
-    assert "The operating point leaves out 1 images of groups that were not calibrated." in report.notes
+    assert "The operating point leaves out 1 images that were not decided." in report.notes
     assert "each group's own, set for 5.0% false alarms" in str(report)
     assert report.to_json()["operating_point"]["threshold"] is None
 
