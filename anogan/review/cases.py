@@ -29,6 +29,7 @@ REASONS: Mapping[Verdict, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Reason codes of each verdict; "other" needs words."""
+LARGEST = 2**63 - 1  # a database cannot even be asked for a case beyond
 
 
 class NotAllowed(ValueError):
@@ -37,6 +38,11 @@ class NotAllowed(ValueError):
 
 class Conflict(ValueError):
     """Somebody else was faster: the case is leased to another reader, or has changed since it was read."""
+
+
+def no_case(id: int) -> ValueError:
+    """Return what is raised where there is no case of that number."""
+    return ValueError(f"case {id}: there is none; it may have been erased")
 
 
 def expect(name: str, value: object, allowed: tuple[Any, ...]) -> None:
@@ -218,6 +224,8 @@ class Query:
         for name, allowed in (("state", STATES), ("kind", KINDS), ("status", STATUSES)):
             if (value := getattr(self, name)) is not None:
                 expect(name, value, allowed)
+        if self.number is not None and abs(self.number) > LARGEST:
+            raise no_case(self.number)
         for name in ("since", "until"):
             if (moment := getattr(self, name)) is not None and moment.tzinfo is None:
                 raise ValueError(f"{name}: {moment} has no time zone; add one")

@@ -18,7 +18,7 @@ from anogan.io.raster import data_uri
 from anogan.io.results import read_case
 from anogan.io.stack import open_stack
 from anogan.review.arrivals import judged
-from anogan.review.cases import Case, Query
+from anogan.review.cases import Case, Query, no_case
 from anogan.review.desk import Desk
 
 SIDE = 900
@@ -52,7 +52,7 @@ def sheet(desk: Desk, id: int) -> str:
     """
     records = list(desk.records(Query(number=id, order="age")))
     if not records:
-        raise ValueError(f"case {id}: there is none; it may have been erased")
+        raise no_case(id)
     ((case, decisions),) = records
     found = judged(case)
     entry, summary = found if found is not None else ({}, {})

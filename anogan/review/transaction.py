@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from anogan.review import audit
-from anogan.review.cases import Case, Conflict, Decision, NotAllowed, Policy, Query, moment
+from anogan.review.cases import LARGEST, Case, Conflict, Decision, NotAllowed, Policy, Query, moment, no_case
 from anogan.review.roles import LOCAL, Reader
 from anogan.review.tables import CaseRow, DecisionRow, MemberRow, PolicyRow
 
@@ -44,9 +44,10 @@ class Transaction:
         Conflict
             The case has another version.
         """
-        row = self.session.scalar(select(CaseRow).where(CaseRow.id == id).with_for_update())
+        found = select(CaseRow).where(CaseRow.id == id).with_for_update()
+        row = self.session.scalar(found) if abs(id) <= LARGEST else None
         if row is None:
-            raise ValueError(f"case {id}: there is none; it may have been erased")
+            raise no_case(id)
         if version is not None and row.version != version:
             raise Conflict(
                 f"case {id}: has changed since it was opened (version {row.version}, not {version}); open it again"

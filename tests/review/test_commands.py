@@ -44,6 +44,13 @@ def test_without_a_browser(anogan, path: Path, tmp_path: Path) -> None:
     assert anogan("audit", "verify", path).code == 0
 
 
+def test_a_number_beyond_all_cases_is_a_sentence(anogan, path: Path, tmp_path: Path) -> None:
+    number = "99999999999999999999"
+    for more in (("show",), ("decide", "confirm", "--reason", "manipulation"), ("sheet", tmp_path / "out.html")):
+        said = anogan("desk", more[0], path, number, *more[1:])
+        assert (said.code, said.err) == (1, f"anogan: case {number}: there is none; it may have been erased")
+
+
 def test_a_team(anogan, path: Path) -> None:
     assert "the desk needs an admin" in anogan("desk", "member", path, "ana", "reader").err
     anogan("desk", "member", path, "ida", "admin")

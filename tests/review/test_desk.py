@@ -11,6 +11,7 @@ import pytest
 from desks import new
 
 from anogan.review import REASONS, Conflict, Desk, NewCase, NotAllowed, Policy, Query
+from anogan.review.sheet import sheet
 
 
 def decide(desk: Desk, id: int, verdict: Any, reason: str = "poor quality", text: str = "") -> Any:
@@ -122,6 +123,14 @@ def test_reasons_are_codes(desk: Desk) -> None:
         desk.decide(id, 1, "maybe", "other")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="case 999: there is none; it may have been erased"):
         desk.case(999)
+
+
+@pytest.mark.parametrize("id", [2**63 - 1, 2**63, -(2**63) - 1])
+def test_a_number_that_no_database_can_hold_is_no_case(desk: Desk, id: int) -> None:
+    asked = (desk.case, desk.lease, desk.release, desk.image, lambda number: sheet(desk, number))
+    for ask in asked:
+        with pytest.raises(ValueError, match=f"^case {id}: there is none; it may have been erased$"):
+            ask(id)
 
 
 def test_what_is_unsure_is_not_signed(desk: Desk) -> None:
