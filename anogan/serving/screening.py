@@ -296,7 +296,8 @@ class Screener:
         place.rename(self._cases / screening.id)
         sync(self._cases)
         if scored and result.p_value is not None:
-            self._watch.count(Case(_hash(sent.photo)[:16], sent.reference, result.score, result.components))
+            case = Case(_hash(sent.photo)[:16], sent.reference, result.score, result.components)
+            self._watch.count(case, self._cases / screening.id)
         if decision != "pass":
             self.deliver()
         return screening

@@ -43,7 +43,7 @@ class Watch:
         self._identity = "" if calibration is None else drift.Monitor(calibration.scores).identity
         self._seen = self._stamp()  # first: what changes while it is read is read again
         self._alarm, self._damaged = drift.alarm_of(run, calibration), False
-        self._waiting: list[drift.Case] = []
+        self._waiting: list[tuple[drift.Case, Path]] = []
         self._since = time.monotonic()
         self._lock = threading.Lock()
 
@@ -58,22 +58,28 @@ class Watch:
                 self._damaged = True
         return self._alarm or self._damaged
 
-    def count(self, case: drift.Case) -> None:
-        """Have a scored case counted, at once or with those of the next seconds."""
+    def count(self, case: drift.Case, folder: Path) -> None:
+        """Have a scored case counted, at once or with those of the next seconds.
+
+        `folder` is that of its screening: gone by then if it was erased, also by the command line.
+        """
         if not self._feed:
             return
         with self._lock:
-            self._waiting.append(case)
+            self._waiting.append((case, folder))
             due = len(self._waiting) >= MOST or time.monotonic() - self._since >= EVERY
         if due:
             self.flush()
 
-    def flush(self) -> None:
-        """Count what waits, on top of what others have counted or reset meanwhile."""
+    def flush(self, leaving: str | None = None) -> None:
+        """Count what waits, on top of what others have counted or reset meanwhile.
+
+        What was erased since is not counted, unless it is of the person who is `leaving` and is forgotten next.
+        """
         with self._lock:
-            cases, self._waiting = self._waiting, []
+            waiting, self._waiting = self._waiting, []
             self._since = time.monotonic()
-            if not cases:
+            if not waiting:
                 return
             try:
                 with drift.Monitor.change(self._run) as monitor:
@@ -81,14 +87,15 @@ class Watch:
                         raise ValueError(
                             f"{self._run}: its calibration is another than at the start; restart the server"
                         )
-                    if monitor.add(cases):
+                    # Who erases takes the folder away first and then asks the monitor to forget, which waits for this.
+                    if monitor.add(case for case, folder in waiting if folder.is_dir() or case.person == leaving):
                         monitor.save(self._run)
             except (ValueError, OSError) as error:
-                log.error("%d cases are not in the drift monitor (%s)", len(cases), _why(error))
+                log.error("%d cases are not in the drift monitor (%s)", len(waiting), _why(error))
 
     def forget(self, person: str) -> None:
         """Have the monitor forget a person, also one of the last seconds, see `anogan.erasure.erase_counted`."""
-        self.flush()
+        self.flush(person)
         with self._lock:
             erase_counted(self._run, person)
 

@@ -12,6 +12,8 @@ import pytest
 
 from anogan.calibration import Calibration
 from anogan.drift import Case, Monitor
+from anogan.io.pseudonym import person_hash
+from anogan.serving.erasing import erase_screenings, subject_of
 from anogan.serving.screening import Screener
 from anogan.serving.tables import open_tables
 from anogan.serving.watch import MOST, Watch
@@ -35,7 +37,7 @@ def test_what_is_counted_is_what_inspect_would_count(run: Path) -> None:
     watch, expected = Watch(run, CALIBRATION, feed=True), Monitor.open(run)
     found = cases(0.3, 0.9, 0.1)
     for case in [*found, found[0]]:
-        watch.count(case)
+        watch.count(case, run)
     watch.flush()
     expected.add(found)
     kept = Monitor.open(run)
@@ -52,7 +54,7 @@ def test_scores_do_not_enter_the_monitor_of_another_calibration(run: Path, caplo
     """A version that is promoted works from the next start on; the server still judges by the one before."""
     watch = Watch(run, CALIBRATION, feed=True)
     calibrate_again(run)
-    watch.count(cases(0.3)[0])
+    watch.count(cases(0.3)[0], run)
     watch.flush()
     assert Monitor.open(run).scores == []
     assert "1 cases are not in the drift monitor" in caplog.text
@@ -72,18 +74,18 @@ def test_an_alarm_that_comes_while_the_monitor_is_read_is_heeded(run: Path, monk
 def test_many_are_counted_without_waiting_for_the_end(run: Path) -> None:
     watch = Watch(run, CALIBRATION, feed=True)
     for case in cases(*np.random.default_rng(0).uniform(0, 1, MOST - 1)):
-        watch.count(case)
+        watch.count(case, run)
     assert not (run / "drift.json").exists()
-    watch.count(Case("one more", "", 0.5, {}))
+    watch.count(Case("one more", "", 0.5, {}), run)
     assert len(Monitor.open(run).scores) == MOST
 
 
 def test_a_reset_by_somebody_else_holds(run: Path) -> None:
     watch = Watch(run, CALIBRATION, feed=True)
     for case in cases(0.2, 0.4):
-        watch.count(case)
+        watch.count(case, run)
     watch.flush()
-    watch.count(cases(0.6, start=2)[0])
+    watch.count(cases(0.6, start=2)[0], run)
     Monitor.reset(run)
     watch.flush()
     kept = Monitor.open(run)
@@ -95,14 +97,14 @@ def test_a_drift_that_is_found_here_is_heeded_here(run: Path) -> None:
     watch = Watch(run, CALIBRATION, feed=True)
     assert not watch.alarm()
     for case in cases(*[0.99] * 200):
-        watch.count(case)
+        watch.count(case, run)
     assert watch.alarm()
 
 
 def test_calibrating_again_ends_no_alarm_about_the_calibration_that_still_decides_here(run: Path) -> None:
     watch = Watch(run, CALIBRATION, feed=True)
     for case in cases(*[0.99] * 200):
-        watch.count(case)
+        watch.count(case, run)
     assert watch.alarm()
     before = (run / "detector.json").read_bytes()
     calibrate_again(run)
@@ -133,7 +135,7 @@ def test_without_an_alarm_a_server_goes_on_after_a_promotion(run: Path) -> None:
 
 def test_without_being_asked_nothing_is_counted(run: Path) -> None:
     watch = Watch(run, CALIBRATION)
-    watch.count(cases(0.5)[0])
+    watch.count(cases(0.5)[0], run)
     watch.flush()
     assert not (run / "drift.json").exists()
 
@@ -142,7 +144,7 @@ def test_a_monitor_that_was_damaged_meanwhile_stops_decisions_and_no_screening(
     run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     watch = Watch(run, CALIBRATION, feed=True)
-    watch.count(cases(0.5)[0])
+    watch.count(cases(0.5)[0], run)
     (run / "drift.json").write_text("{")
     watch.flush()
     assert "1 cases are not in the drift monitor" in caplog.text
@@ -161,6 +163,18 @@ def test_the_api_counts_each_applicant_and_each_photo_once(run: Path, serve: Cal
     assert kept.scores[-1] == pytest.approx(30 / 255, abs=1e-6)
     assert kept.recent[0].keys() == {"discriminator", "spectrum"}
     assert "ada" not in (run / "drift.json").read_text()
+
+
+def test_who_is_erased_by_the_command_line_does_not_enter_the_monitor_later(
+    run: Path, serve: Callable[..., SimpleNamespace]
+) -> None:
+    api = serve()
+    api.screener._watch = Watch(run, CALIBRATION, feed=True)
+    for value, reference in ((10, "ada"), (20, "ben")):
+        assert api.send(photo(value), reference).json()["decision"] == "pass"
+    assert erase_screenings(run, str(run / "desk.db"), api.store, subject_of("ada")) == (1, [])
+    api.stop()  # which counts what waits
+    assert Monitor.open(run).seen == {person_hash("ben")}
 
 
 def test_a_run_without_calibration_cannot_feed(tmp_path: Path) -> None:
