@@ -22,7 +22,7 @@ from anogan.detector import Detector, files
 from anogan.drift import Monitor
 from anogan.feedback import versions
 from anogan.io.pseudonym import key_name, person_hash
-from anogan.io.results import LOCK, writing_alone
+from anogan.io.results_writer import LOCK, writing_alone
 
 AGGREGATES = (
     "the networks' weights, the Gaussians of healthy features and the calibration scores are made of many people's "

@@ -20,7 +20,7 @@ from datasets import ROOT
 import anogan
 from anogan.detector import Detector
 from anogan.evaluation import evaluate, write_report
-from anogan.io.results import ResultsWriter
+from anogan.io.results_writer import ResultsWriter
 from anogan.synthetic import write_tiny
 
 RESULTS = ROOT / "benchmarks" / "results"

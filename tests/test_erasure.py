@@ -19,7 +19,8 @@ from anogan.drift import Case, Monitor
 from anogan.erasure import AGGREGATES, erase, erase_results, forget
 from anogan.io.dicom import write_dicom
 from anogan.io.pseudonym import person_hash
-from anogan.io.results import ResultsWriter, read_results
+from anogan.io.results import read_results
+from anogan.io.results_writer import ResultsWriter
 from anogan.reference import PatchBank
 
 

@@ -24,7 +24,8 @@ from anogan.feedback.cases import Dismissed, dismissed
 from anogan.feedback.proposal import Proposal, admit, propose
 from anogan.io import read_scan, write_png
 from anogan.io.pseudonym import person_hash
-from anogan.io.results import ResultsWriter, case_id
+from anogan.io.results import case_id
+from anogan.io.results_writer import ResultsWriter
 from anogan.local_fakes import local_fakes
 from anogan.metrics import Estimate
 from anogan.review import Desk, NotAllowed, Query, cases_of, open_desk

@@ -77,7 +77,7 @@ def inspect(
     from anogan import drift
     from anogan.calibration import discoveries
     from anogan.io import find_images, read_scan
-    from anogan.io.results import ResultsWriter
+    from anogan.io.results_writer import ResultsWriter
 
     archives = unpack(context, paths)
     files = find_images(archives.paths)
@@ -153,7 +153,7 @@ def _inspect_series(run: Path, archives: Unpacked, out: Path, fdr: float | None,
     from anogan import drift
     from anogan.calibration import discoveries
     from anogan.io import iter_series
-    from anogan.io.results import ResultsWriter
+    from anogan.io.results_writer import ResultsWriter
 
     detector = load_detector(run)
     if fdr is not None:

@@ -18,7 +18,8 @@ from anogan.evaluation.attacks import by_species
 from anogan.evaluation.curves import bands
 from anogan.evaluation.groups import by_group
 from anogan.evaluation.report import OperatingPoint, Report
-from anogan.io.results import ResultsWriter, case_id
+from anogan.io.results import case_id
+from anogan.io.results_writer import ResultsWriter
 from anogan.metrics import (
     Estimate,
     PixelTally,

@@ -11,7 +11,7 @@ from anogan import drift
 from anogan.detector import Detector
 from anogan.io import iter_series
 from anogan.io.derived import write_derived
-from anogan.io.results import ResultsWriter
+from anogan.io.results_writer import ResultsWriter
 from anogan.pacs.listener import Judge
 from anogan.pacs.store import undeleted
 from anogan.review import Desk, cases_of

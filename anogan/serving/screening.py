@@ -42,7 +42,7 @@ from anogan.io.atomic import sync
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.pixels import MAX_PIXELS
 from anogan.io.raster import SIGNATURES, raster_size, read_raster
-from anogan.io.results import write_one
+from anogan.io.results_writer import write_one
 from anogan.linkage import Link, Linkage, Prints, in_words, make_prints
 from anogan.review.cases import NewCase
 from anogan.scan import Result, Scan

@@ -19,7 +19,8 @@ from anogan.dashboard import case_view, widgets
 from anogan.dashboard.viewer import outline, prepared
 from anogan.dashboard.worklist import matching
 from anogan.heatmap import layer
-from anogan.io.results import ResultsWriter, read_case
+from anogan.io.results import read_case
+from anogan.io.results_writer import ResultsWriter
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 

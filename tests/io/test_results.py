@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from anogan.heatmap import overlay
-from anogan.io import read_scan, results, write_png
-from anogan.io.results import ResultsWriter, case_id, read_case, read_results
+from anogan.io import read_scan, results_writer, write_png
+from anogan.io.results import case_id, read_case, read_results
+from anogan.io.results_writer import ResultsWriter
 from anogan.review import cases_of
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
@@ -175,7 +176,7 @@ def test_one_writes_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_killed_writer_leaves_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "EVERY", 0.0)
+    monkeypatch.setattr(results_writer, "EVERY", 0.0)
     writer = ResultsWriter(tmp_path, SUMMARY, fdr=0.1)
     case = writer.add(*scored(tmp_path / "a.png"))
     assert [listed["case"] for listed in read_results(tmp_path)["cases"]] == [case]
