@@ -336,10 +336,10 @@ class Screener:
     def deliver(self) -> None:
         """Put on the desk what a person must see and the desk does not have; what fails is tried with the next one."""
         with self._delivering:
-            with Session(self._read) as session:
-                rows = session.scalars(select(ScreeningRow).where(ScreeningRow.to_desk)).all()
-            for row in rows:
-                try:
+            try:
+                with Session(self._read) as session:
+                    rows = session.scalars(select(ScreeningRow).where(ScreeningRow.to_desk)).all()
+                for row in rows:
                     self.desk.add(self._case(row))
                     with Session(self._write) as session:
                         sent = update(ScreeningRow).where(ScreeningRow.id == row.id).values(to_desk=False)
@@ -347,10 +347,9 @@ class Screener:
                         session.commit()
                     if not kept:  # the command line has erased it meanwhile
                         self.desk.withdraw(case_key(row.id))
-                except Exception as error:  # the screening itself is kept
-                    log.error("screening %s is not on the desk yet (%s)", row.id, type(error).__name__)
-                    self.undelivered()
-                    return
+            except Exception as error:  # the screenings themselves are kept
+                log.error("not all screenings are on the desk yet (%s)", type(error).__name__)
+                self.undelivered()
 
     def _case(self, row: ScreeningRow) -> NewCase:
         return NewCase(

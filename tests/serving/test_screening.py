@@ -134,6 +134,24 @@ def test_a_locked_database_is_a_503_that_leaves_nothing_and_tells_no_reference(
     assert api.send(photo(255), reference="Mustermann").status_code == 201
 
 
+def test_what_is_accepted_is_answered_also_when_the_desk_cannot_be_asked_for(
+    serve: Callable[..., SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = serve()
+    down = True
+
+    def fail(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if down and "to_desk" in statement.partition("WHERE")[2]:
+            raise OperationalError("SELECT", {}, Exception("the connection was closed"))
+
+    event.listen(api.screener._read, "before_cursor_execute", fail)
+    assert api.send(photo(255)).status_code == 201
+    assert not api.desk.cases
+    down = False
+    assert api.send(photo(254)).status_code == 201
+    assert len(api.desk.cases) == 2
+
+
 def lose_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the connection break between a commit and its answer."""
     accept = Screener._accept
