@@ -49,7 +49,9 @@ def check(scan: Scan, config: Config) -> tuple[str, ...]:
 def check_series(series: Series, config: Config) -> None:
     """Check the slices of a volume together.
 
-    The clipped share is that of the whole volume. Text is looked for in the pixels of the middle slice: it lies in all.
+    Each must be of a modality, body part, view and plane that are accepted: a frontal and a lateral image can be in one
+    series. The clipped share is that of the whole volume. Text is looked for in the pixels of the middle slice: it lies
+    in all.
 
     Raises
     ------
@@ -57,7 +59,8 @@ def check_series(series: Series, config: Config) -> None:
         The profile does not accept them.
     """
     scans, least = series.scans, config.gate.least_slices
-    _check_origin(scans[0], config, series.source)
+    for scan in scans:
+        _check_origin(scan, config, series.source)
     if len(scans) < least:
         raise ValueError(f"{series.source}: holds {len(scans)} slices; profile {config.name} takes at least {least}")
     clipped = [scan.clipped for scan in scans if scan.clipped is not None]

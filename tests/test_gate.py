@@ -88,6 +88,26 @@ def test_a_series_is_checked_as_a_whole() -> None:
         gate.check_series(Series((clear, clear, clear, clear, written), "head"), config)
 
 
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"view": "LL"}, "its view is LL; profile chest-xray accepts PA or AP"),
+        ({"body_part": "KNEE"}, "its body part is KNEE; profile chest-xray accepts CHEST, THORAX or LUNG"),
+        ({"modality": "CT"}, "its modality is CT; profile chest-xray accepts CR, DX or RG"),
+        ({"geometry": SAGITTAL}, "its plane is sagittal; profile chest-xray accepts axial"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_each_slice_of_a_series_must_pass(facts: dict[str, Any], sentence: str, place: int) -> None:
+    config = load_config("chest-xray", ['gate.planes=["axial"]'])
+    frontal = scan(view="PA", body_part="CHEST", modality="DX")
+    slices = [frontal] * 3
+    gate.check_series(Series(tuple(slices), "chest"), config)
+    slices[place] = scan(**facts)
+    with pytest.raises(ValueError, match=f"^chest: {sentence}$"):
+        gate.check_series(Series(tuple(slices), "chest"), config)
+
+
 def written(words: str, size: float = 0.4) -> np.ndarray:
     """Return smooth tissue with words on it."""
     noise = np.random.default_rng(0).normal(0, 1, (120, 160)).astype(np.float32)
