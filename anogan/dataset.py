@@ -13,6 +13,7 @@ import numpy as np
 
 from anogan import gate, io, transforms
 from anogan.config import Config
+from anogan.io.files import named
 from anogan.io.pixels import WindowChoice
 from anogan.listing import Entry, read_listing
 from anogan.scan import Scan
@@ -180,7 +181,7 @@ class ScanSet(Sequence[Item]):
         if left_out is not None:
             left_out += problems
         if len(kept) < least:
-            why = f"; {len(problems)} were left out, the first: {_named(*problems[0])}" if problems else ""
+            why = f"; {len(problems)} were left out, the first: {named(*problems[0])}" if problems else ""
             raise ValueError(f"{self.name}: {len(kept)} usable images, at least {least} are needed{why}")
         return images, kept
 
@@ -265,11 +266,6 @@ def open_healthy(path: str | os.PathLike[str], group: str = "", window: WindowCh
     if not items:
         raise ValueError(f"{path}: holds no healthy images to calibrate on; add some, or mark the calibration split")
     return ScanSet(f"{path} (healthy)", tuple(items), window)
-
-
-def _named(path: Path, reason: str) -> str:
-    """Return a reason with its file; most name it already."""
-    return reason if str(path) in reason else f"{path}: {reason}"
 
 
 def _item(entry: Entry, subject: str) -> Item:

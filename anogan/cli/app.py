@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,15 +89,25 @@ def refuse_full(folder: Path, way_out: str) -> None:
         raise ValueError(f"{folder}: exists already; {way_out}")
 
 
-def tell(problems: list[tuple[Path, str]]) -> None:
-    """List the files that failed."""
+def _tell(problems: list[tuple[Path, str]]) -> None:
+    from anogan.io.files import named
+
     for path, reason in problems:
-        # Most reasons name their file already.
-        typer.echo(reason if str(path) in reason else f"{path}: {reason}", err=True)
+        typer.echo(named(path, reason), err=True)
+
+
+@contextlib.contextmanager
+def telling(left_out: list[tuple[Path, str]]) -> Iterator[None]:
+    """Where the work fails, list the files that were left out: perhaps too few are left."""
+    try:
+        yield
+    except ValueError:
+        _tell(left_out)
+        raise
 
 
 def finish(problems: list[tuple[Path, str]], what: str) -> None:
     """List the files that failed and leave with exit code 1, if there are any."""
-    tell(problems)
     if problems:
+        _tell(problems)
         raise SystemExit(f"anogan: {len(problems)} {'file' if len(problems) == 1 else 'files'} {what}")

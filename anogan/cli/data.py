@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import app, finish, sentence, unpack
-from anogan.console import Bar
+from anogan.console import Bar, plain_console
 
 if TYPE_CHECKING:
     from anogan.config import QualityConfig
@@ -51,7 +51,6 @@ def info(
     from rich.table import Table
 
     from anogan.config import load_config
-    from anogan.console import plain_console
     from anogan.io import iter_series
 
     config = load_config(profile) if profile else None

@@ -8,7 +8,7 @@ import typer
 
 from anogan.cli.app import Data, Run, app, load_detector
 from anogan.cli.review import Database, User, open_as
-from anogan.console import Bar
+from anogan.console import Bar, plain_console
 
 if TYPE_CHECKING:
     from anogan.feedback.versions import Version
@@ -62,7 +62,6 @@ def list_versions(run: Run) -> None:
     """List the versions of a run; the arrow marks the one that works."""
     from rich.table import Table
 
-    from anogan.console import plain_console
     from anogan.feedback import versions
 
     works, known = versions.current(run), versions.listed(run)

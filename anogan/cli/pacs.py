@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Run, app, finish, load_detector
-from anogan.console import Bar
+from anogan.console import Bar, plain_console
 
 if TYPE_CHECKING:
     from anogan.pacs.nodes import Node
@@ -78,7 +78,6 @@ def queue(
     """Show where each study of a listener stands. The exit code is 1 while one has failed."""
     from rich.table import Table
 
-    from anogan.console import plain_console
     from anogan.pacs.queue import STATES, Queue
 
     if study and not retry:
@@ -122,7 +121,6 @@ def find(
     """List studies; persons are shown by their pseudonyms."""
     from rich.table import Table
 
-    from anogan.console import plain_console
     from anogan.pacs.nodes import Query
 
     if not (date or modality or study or patient):

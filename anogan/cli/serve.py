@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Run, app, load_detector
-from anogan.console import LOOPBACK
+from anogan.console import LOOPBACK, plain_console
 
 if TYPE_CHECKING:
     from anogan.serving.keys import Keys
@@ -129,7 +129,6 @@ def list_keys(database: Database = DEFAULT) -> None:
     """List the keys."""
     from rich.table import Table
 
-    from anogan.console import plain_console
     from anogan.serving.keys import SCOPES
 
     table = Table("key", "name", "scopes", "rate", "made", "state")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Data, app, finish, load_detector, refuse_full, tell
+from anogan.cli.app import Data, app, finish, load_detector, refuse_full, telling
 from anogan.console import Bar
 
 if TYPE_CHECKING:
@@ -65,15 +65,12 @@ def train(
         typer.echo(f"reading {len(scans)} healthy images of {len(set(scans.subjects))} subjects to train {config.name}")
     left_out: list[tuple[Path, str]] = []
     try:
-        with Bar("training") as bar:
+        with telling(left_out), Bar("training") as bar:
             detector = Detector.train(scans, config, run=run, resume=resume, callback=bar.training, left_out=left_out)
     except KeyboardInterrupt:
         own = f" --group {group}" if group else ""
         typer.echo(f"anogan: stopped; go on with: anogan train {data} --run {run}{own} --resume", err=True)
         raise SystemExit(130) from None
-    except ValueError:
-        tell(left_out)  # perhaps too little is left
-        raise
     if speaks:
         detector.save(run)
         for phase, found in read_json(run / "training" / "progress.json").items():
@@ -163,16 +160,10 @@ def calibrate(
         _calibrate_series(detector, scans, false_alarm_rate, confidence, out or run)
         return
     left_out: list[tuple[Path, str]] = []
-    try:
-        with Bar("scoring healthy images") as bar:
-            bar(0, len(scans))
-            calibrated = detector.calibrate(
-                scans, false_alarm_rate, confidence=confidence, group=group, left_out=left_out
-            )
-            bar(len(scans), len(scans))
-    except ValueError:
-        tell(left_out)  # perhaps too little is left
-        raise
+    with telling(left_out), Bar("scoring healthy images") as bar:
+        bar(0, len(scans))
+        calibrated = detector.calibrate(scans, false_alarm_rate, confidence=confidence, group=group, left_out=left_out)
+        bar(len(scans), len(scans))
     calibrated.save(out or run)
     after = calibrated.calibration
     assert after is not None
@@ -207,11 +198,8 @@ def _calibrate_series(
                 yield series
             bar(subjects, subjects)
 
-    try:
+    with telling(left_out):
         calibrated = detector.calibrate_series(healthy(), false_alarm_rate, confidence=confidence, left_out=left_out)
-    except ValueError:
-        tell(left_out)  # perhaps too little is left
-        raise
     calibrated.save(out)
     assert calibrated.series_calibration is not None
     typer.echo(calibrated.series_calibration.promise())

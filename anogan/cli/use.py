@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Data, Run, app, finish, load_detector, sentence, unpack
-from anogan.console import LOOPBACK, Bar, serve
+from anogan.console import LOOPBACK, Bar, plain_console, serve
 
 if TYPE_CHECKING:
     from anogan.io.archive import Unpacked
@@ -206,8 +206,6 @@ def _hand_over(results: Path, database: str) -> None:
 
 def _print_results(results: Sequence[Result | SeriesResult], most: int = 20) -> None:
     from rich.table import Table
-
-    from anogan.console import plain_console
 
     table = Table("image or series", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
     for result in sorted(results, key=lambda result: -result.score)[:most]:

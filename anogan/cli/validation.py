@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anogan.cli.app import Data, Run, app, finish, load_detector
-from anogan.console import Bar
+from anogan.console import Bar, plain_console
 
 if TYPE_CHECKING:
     from anogan.contamination import Suspects
@@ -45,8 +45,6 @@ def contamination(
 def _print_suspects(suspects: Suspects, count: int, most: int = 20) -> None:
     from rich.table import Table
 
-    from anogan.console import plain_console
-
     table = Table("rank", "image", "subject", "score", title="least like the others first", title_justify="left")
     for case in suspects.cases[: min(count, most)]:
         table.add_row(str(case.rank), case.file, case.subject, f"{case.score:.3f}")
@@ -82,8 +80,6 @@ def selftest(run: Run, data: Data) -> None:
 
 def _print_selftest(test: dict[str, Any]) -> None:
     from rich.table import Table
-
-    from anogan.console import plain_console
 
     for family in dict.fromkeys(cell["family"] for cell in test["cells"]):
         contrasts = [f"{contrast:.0%}" for contrast in test["contrasts"]]

@@ -103,3 +103,8 @@ def _looks_like_image(path: Path) -> bool:
         return bool(kind_of(path))
     except ValueError:
         return False
+
+
+def named(path: str | os.PathLike[str], reason: str) -> str:
+    """Return a reason with its file; most name it already."""
+    return reason if os.fspath(path) in reason else f"{os.fspath(path)}: {reason}"
