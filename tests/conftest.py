@@ -97,3 +97,12 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real images: {root} is missing; name their folder in $ANOGAN_DATA")
     return root
+
+
+@pytest.fixture(scope="session")
+def faults_root() -> Path:
+    """Return the folder of small files that once failed; without it the test is skipped, and the skip says so."""
+    root = Path(os.environ.get("ANOGAN_FAULTS") or ROOT.parent / "shared" / "faults")
+    if not root.is_dir():
+        pytest.skip(f"no small files that once failed: {root} is missing; name their folder in $ANOGAN_FAULTS")
+    return root
