@@ -104,7 +104,7 @@ def in_words(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def router() -> Path:
+def dashboard_app() -> Path:
     """Return the dashboard's `app.py`: inside the package in a wheel, beside it in a checkout.
 
     Raises
@@ -181,13 +181,14 @@ def serve(
         "--logger.level=warning",
         *([f"--secrets.files={sign_in.resolve()}"] if sign_in is not None else []),
     ]
-    command = [sys.executable, "-m", "streamlit", "run", str(router()), *options, "--", "--run", str(run.resolve())]
+    app = dashboard_app()
+    command = [sys.executable, "-m", "streamlit", "run", str(app), *options, "--", "--run", str(run.resolve())]
     # Streamlit looks for .streamlit/config.toml (theme, limits, no statistics) where it is started.
     # The desk goes by the environment: its URL may hold a password, and everybody can list a process's arguments.
     environment = os.environ | ({"ANOGAN_DESK": desk} if desk else {})
     if sign_in is not None:
         environment["ANOGAN_SIGN_IN"] = "required"  # also if its file goes away
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=router().parent, env=environment)
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=app.parent, env=environment)
     # A dashboard that outlives the command that opened it would keep the port.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

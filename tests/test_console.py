@@ -109,7 +109,7 @@ def test_a_server_is_reached_by_the_address_that_it_listens_on(host: str, addres
 
 
 def test_the_router_is_found() -> None:
-    assert "access.navigate" in console.router().read_text(encoding="utf-8")
+    assert "router.py" in console.dashboard_app().read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from anogan.dashboard import access, openid
 from anogan.review import Desk, Policy
 
 pytestmark = pytest.mark.usefixtures("run")
-APP = Path(__file__).parents[2] / "app.py"
+APP = Path(__file__).parents[2] / "anogan" / "dashboard" / "router.py"
 JUDGMENTS = {"worklist", "case", "upload", "evaluation"}
 BLIND = {"desk", "desk case", "desk statistics", "versions", "training", "model card", "health"}
 ALL = BLIND | JUDGMENTS

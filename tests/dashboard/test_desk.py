@@ -23,7 +23,7 @@ from anogan.review import REASONS, Desk, NewCase, Policy, Query, cases_of, open_
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 
-APP = Path(__file__).parents[2] / "app.py"
+APP = Path(__file__).parents[2] / "anogan" / "dashboard" / "router.py"
 
 
 pytestmark = pytest.mark.usefixtures("run")

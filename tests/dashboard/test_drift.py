@@ -12,7 +12,7 @@ from anogan import drift
 from anogan.dashboard import case_view, widgets, worklist
 from anogan.drift import Monitor
 
-APP = Path(__file__).parents[2] / "app.py"
+APP = Path(__file__).parents[2] / "anogan" / "dashboard" / "router.py"
 OPEN = {"status": "scored", "score": 5.0, "p_value": 0.2, "flagged": None, "reason": drift.PAUSED, "file": "a.png"}
 
 

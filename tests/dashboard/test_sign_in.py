@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from provider import at_rest, dashboard, provider, sign_in, sign_out, visitor
 
 from anogan.review import Desk, Policy
@@ -65,6 +66,11 @@ def test_people_sign_in_see_what_their_role_has_and_sign_out(
         page.get_by_role("button", name="Take the next case").wait_for()
         assert {"Work list", "Evaluation", "Desk"} <= links(page)
         assert not {"Audit", "Members"} & links(page)
+
+        page.goto(f"{address}/worklist")
+        picture = page.locator('img[src*="/media/"]').first.evaluate("image => image.src")
+        assert page.request.get(picture).status == 200
+        assert requests.get(picture, timeout=30).status_code == 403  # the hash alone opens nothing
 
         page.goto(f"{address}/audit")
         page.get_by_text("This page is not for your role on the desk.").wait_for()

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard.worklist import PAGE_LENGTH
 
-APP = Path(__file__).parents[2] / "app.py"
+APP = Path(__file__).parents[2] / "anogan" / "dashboard" / "router.py"
 
 
 def start() -> AppTest:
