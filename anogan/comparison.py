@@ -12,8 +12,6 @@ the networks find.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +24,7 @@ from scipy.stats import binomtest, kendalltau, rankdata
 
 from anogan import checkpoint
 from anogan.detector import Detector
-from anogan.io import read_scan
+from anogan.io import read_scan, spreadsheet
 from anogan.io.pixels import WindowChoice
 from anogan.io.results import case_id
 from anogan.local_fakes import UNSEEN, local_fakes
@@ -164,11 +162,8 @@ class Comparison:
     def save(self, folder: Path) -> None:
         """Write `comparison.json` and, with a line per case, `comparison.csv`."""
         checkpoint.write_json(folder / "comparison.json", self.to_json())
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(self.cases[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.cases)
-        checkpoint.write_text(folder / "comparison.csv", text.getvalue())
+        table = spreadsheet.table(self.cases[0], (case.values() for case in self.cases))
+        checkpoint.write_text(folder / "comparison.csv", table)
 
     def __str__(self) -> str:
         union = self.flags.both + self.flags.only_first + self.flags.only_second

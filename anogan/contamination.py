@@ -11,9 +11,7 @@ part of this one, so these scores do not compare with a threshold.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from torch import Tensor
 
 from anogan.dataset import ScanSet
 from anogan.detector import Detector
+from anogan.io import spreadsheet
 from anogan.reference import Reference
 
 FOLDS = 5
@@ -71,12 +70,9 @@ class Suspects:
 
     def to_csv(self) -> str:
         """Return the list as CSV; an image that could not be judged has neither rank nor score."""
-        buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow([*Case._fields, "not scored because"])
-        writer.writerows([*case, ""] for case in self.cases)
-        writer.writerows(["", str(path), "", "", reason] for path, reason in self.not_scored)
-        return buffer.getvalue()
+        rows = [[*case, ""] for case in self.cases]
+        rows += [["", str(path), "", "", reason] for path, reason in self.not_scored]
+        return spreadsheet.table([*Case._fields, "not scored because"], rows)
 
 
 def check(detector: Detector, scans: ScanSet, progress: Callable[[int, int], None] | None = None) -> Suspects:

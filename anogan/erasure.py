@@ -21,6 +21,7 @@ from anogan import checkpoint
 from anogan.detector import Detector, files
 from anogan.drift import Monitor
 from anogan.feedback import versions
+from anogan.io import spreadsheet
 from anogan.io.pseudonym import key_name, person_hash
 from anogan.io.results_writer import LOCK, writing_alone
 
@@ -234,6 +235,6 @@ def _without_rows(table: Path, gone: Callable[[dict[str, Any]], bool]) -> str:
     with table.open(newline="", encoding="utf-8") as file:
         head, *rows = csv.reader(file)
     text = io.StringIO(newline="")
-    kept = (row for row in rows if not gone(dict(zip(head, row, strict=False))))
+    kept = (row for row in rows if not gone(dict(zip(head, map(spreadsheet.plain, row), strict=False))))
     csv.writer(text, lineterminator="\n").writerows([head, *kept])
     return text.getvalue()

@@ -186,9 +186,9 @@ def test_it_goes_on_past_a_damaged_list(run: Path, evaluated: Path, tmp_path: Pa
     shutil.copytree(evaluated, run / "results")
     (run / "results" / "results.json").write_text("{")
     (run / "contamination.json").write_text(
-        json.dumps({"cases": [{"rank": 1, "file": "a.png", "subject": subject}, {"file": "b.png", "subject": "x"}]})
+        json.dumps({"cases": [{"rank": 1, "file": "=a.png", "subject": subject}, {"file": "b.png", "subject": "x"}]})
     )
-    (run / "contamination.csv").write_text(f"rank,file,subject\n1,a.png,{subject}\n2,b.png,x\n")
+    (run / "contamination.csv").write_text("rank,file,subject\n1,'=a.png,?\n2,b.png,x\n")  # found by its file alone
     erasure = erase(run, subject)
     assert [place for place, _ in erasure.problems] == [run / "results"]
     assert (run / "contamination.csv").read_text() == "rank,file,subject\n2,b.png,x\n"

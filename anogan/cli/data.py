@@ -86,13 +86,10 @@ def quality_table(
     The outcome is accepted, refused (the quality is too low), failure to acquire (no face, several, too small), or
     unreadable; the reason says more.
     """
-    import csv
-    import io
-
     from anogan import faces, ofiq, quality
     from anogan.checkpoint import write_text
     from anogan.config import QualityConfig, load_config
-    from anogan.io import find_images, read_scan
+    from anogan.io import find_images, read_scan, spreadsheet
 
     if with_ofiq and not ofiq.named():
         ofiq.assess([])  # says what is missing before the work begins
@@ -125,14 +122,11 @@ def quality_table(
         for row, measures in zip(rows, ofiq.assess(files), strict=True):
             row |= {f"OFIQ {name}": value for name, value in measures.items()}
         columns += list(dict.fromkeys(name for row in rows for name in row if name.startswith("OFIQ ")))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    table = spreadsheet.table(columns, ([row.get(column) for column in columns] for row in rows))
     if out is None:
-        typer.echo(text.getvalue(), nl=False)
+        typer.echo(table, nl=False)
     else:
-        write_text(out, text.getvalue())
+        write_text(out, table)
         typer.echo(f"{out} lists {len(rows)} images")
     finish(problems, "could not be read")
 

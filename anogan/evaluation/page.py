@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from anogan.evaluation import figures, pictures
 from anogan.evaluation.cards import data_card, model_card, versions
 from anogan.evaluation.floors import floors
 from anogan.evaluation.report import OperatingPoint, Report
+from anogan.io import spreadsheet
 from anogan.metrics import decision_curve, predictive_intervals
 
 PREVALENCES = (0.001, 0.01, 0.1)
@@ -169,13 +168,12 @@ def _areas(found: Mapping[str, Any]) -> list[tuple[str, list[float], bool]]:
 
 def _table(found: Mapping[str, Any]) -> str:
     """Return evaluation.csv: a line per figure with its interval."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["figure", "value", "low", "high"])
-    for name, values in _figures(found):
-        if values is not None:
-            writer.writerow([name, *(values if isinstance(values, list) else [values])])
-    return buffer.getvalue()
+    rows = (
+        [name, *(values if isinstance(values, list) else [values])]
+        for name, values in _figures(found)
+        if values is not None
+    )
+    return spreadsheet.table(["figure", "value", "low", "high"], rows)
 
 
 def _figures(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import datetime
-import io
 import json
 import math
 import os
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from anogan.calibration import discoveries
+from anogan.io import spreadsheet
 from anogan.io.atomic import alone, write_bytes
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.raster import write_png
@@ -309,12 +308,9 @@ def _number(value: float | None) -> float | None:
 def _table(cases: list[dict[str, Any]]) -> str:
     """Return results.csv: a line per case, a column per component."""
     names = list(dict.fromkeys(name for case in cases for name in case["components"]))
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
     columns = [*COLUMNS, *(column for column in _OPTIONAL if any(column in case for case in cases))]
-    writer.writerow([*columns, *(f"component_{name}" for name in names)])
+    rows = []
     for case in cases:
         case = case | {"top_slices": " ".join(map(str, case.get("top_slices", [])))}
-        values = [*(case.get(column) for column in columns), *(case["components"].get(name) for name in names)]
-        writer.writerow("" if value is None else value for value in values)
-    return buffer.getvalue()
+        rows.append([*(case.get(column) for column in columns), *(case["components"].get(name) for name in names)])
+    return spreadsheet.table([*columns, *(f"component_{name}" for name in names)], rows)

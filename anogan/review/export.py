@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from anogan.io import spreadsheet
 from anogan.io.atomic import write_bytes
 from anogan.review.audit import Entry, canonical
 from anogan.review.cases import Case, Decision, Query
@@ -54,21 +53,14 @@ def document(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
 
 def table(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
     """Return records as CSV: one row for each decision, and one for each case without."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_CASE, *(f"decision_{name}" for name in _DECISION)])
-    writer.writerows(row for case, decisions in records for row in _rows(case, decisions))
-    return text.getvalue()
+    head = [*_CASE, *(f"decision_{name}" for name in _DECISION)]
+    return spreadsheet.table(head, (row for case, decisions in records for row in _rows(case, decisions)))
 
 
 def log_table(entries: Iterable[Entry]) -> str:
     """Return rows of the audit log as CSV."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_LOG)
-    for one in entries:
-        writer.writerow([_cell(canonical(value) if name == "details" else value) for name, value in _named(one)])
-    return text.getvalue()
+    rows = ([canonical(value) if name == "details" else value for name, value in _named(one)] for one in entries)
+    return spreadsheet.table(_LOG, rows)
 
 
 def log_document(entries: Iterable[Entry]) -> str:
@@ -88,10 +80,7 @@ def _rows(case: Case, decisions: tuple[Decision, ...]) -> Iterator[list[Any]]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, datetime.datetime):
-        return _iso(value)
-    # A spreadsheet would run what begins like a formula (OWASP, CSV injection).
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return _iso(value) if isinstance(value, datetime.datetime) else value
 
 
 def _iso(value: datetime.datetime) -> str:

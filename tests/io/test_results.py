@@ -115,6 +115,16 @@ def test_the_table_says_the_same(tmp_path: Path) -> None:
     assert (two["status"], two["score"], two["flagged"], two["component_gaussian"]) == ("not scored", "", "", "")
 
 
+def test_a_spreadsheet_runs_no_name_and_no_reason(tmp_path: Path) -> None:
+    with ResultsWriter(tmp_path, SUMMARY) as writer:
+        writer.add(*scored(Path('=HYPERLINK("x").png'), shape=(8, 8)), label="healthy")
+        writer.add_failure("@SUM(A1)", "-1 is no image")
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        one, two = csv.DictReader(file)
+    assert (one["file"], two["file"], two["reason"]) == ('\'=HYPERLINK("x").png', "'@SUM(A1)", "'-1 is no image")
+    assert read_results(tmp_path)["cases"][1]["file"] == "@SUM(A1)"  # JSON is for programs
+
+
 def test_what_was_not_scored_has_no_folder(tmp_path: Path) -> None:
     scan, _ = scored(tmp_path / "a.png")
     with ResultsWriter(tmp_path / "out", SUMMARY) as writer:
