@@ -10,7 +10,7 @@ import typer
 from anogan.cli.app import app, finish
 
 if TYPE_CHECKING:
-    from anogan.review import Desk, Query
+    from anogan.review import Desk, Head, Query
 
 desk = typer.Typer(no_args_is_help=True, help="Review cases: list, show, decide, sign, export.")
 log = typer.Typer(no_args_is_help=True, help="The log of who did what on a review desk.")
@@ -206,28 +206,51 @@ def verify(
     anchor: Annotated[
         Path | None,
         typer.Option(
-            help="A file that keeps the end of the log, to lie where the database's users cannot write. It is checked, "
-            "then renewed; only with it are rows found that were cut off at the end.",
+            help="The file of `anogan audit anchor`. It is checked, then renewed; only with it are rows found that "
+            "were cut off at the end.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Find any altered, removed or reordered row of the log, and decisions that were changed without it."""
+    """Find any altered, removed or reordered row of the log, and what was changed on the desk without it."""
+    from anogan.review import audit
+
+    kept = None if anchor is None else audit.read_anchor(anchor)
+    head = _verified(database, kept)
+    if anchor is not None:
+        audit.write_anchor(anchor, head)
+    since = f", those of the anchor ({kept.count}) among them" if kept else ""
+    typer.echo(f"{head.count} rows hold{since}; the last is {head.hash}")
+
+
+@log.command("anchor")
+def make_anchor(
+    database: Database,
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="A new .json file.", show_default=False)],
+) -> None:
+    """Verify the log and keep its end in a new file, to lie where the database's users cannot write."""
+    from anogan.review import audit
+
+    if out.exists():
+        raise ValueError(f"{out}: exists already; `anogan audit verify DATABASE --anchor {out}` checks and renews it")
+    head = _verified(database, None)
+    audit.write_anchor(out, head)
+    typer.echo(f"{out} keeps the end of the log: {head.count} rows, the last is {head.hash}")
+
+
+def _verified(database: str, anchor: Head | None) -> Head:
+    """Return the head of a log that holds, or say what does not and raise ValueError."""
     from anogan.review import audit
     from anogan.review import database as place
 
-    kept = audit.read_anchor(anchor) if anchor is not None and anchor.exists() else None
-    engine = place.connect(database, make=False)
+    engine = place.connect_to_read(database)
     with place.faults(engine), place.snapshot(engine) as connection:
-        found = audit.verify(connection, kept)
+        found = audit.verify(connection, anchor)
     for fault in found.faults:
         typer.echo(fault, err=True)
     if found.faults:
         raise ValueError(f"{place.name(engine.url)}: its audit log does not hold; restore the database from a backup")
-    if anchor is not None:
-        audit.write_anchor(anchor, found.head)
-    since = f", those of the anchor ({kept.count}) among them" if kept else ""
-    typer.echo(f"{found.head.count} rows hold{since}; the last is {found.head.hash}")
+    return found.head
 
 
 def _plain(value: Any) -> dict[str, Any]:

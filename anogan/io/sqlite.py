@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sqlite3
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
@@ -24,6 +27,19 @@ def make_engine(url: str | URL, write: bool = False) -> Engine:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def make_read_only(url: URL) -> Engine:
+    """Return an engine for a file on media that cannot be written; beside it, SQLite needs no other file then.
+
+    It must have no write-ahead log, whose changes would not be seen (SQLite, URI filenames, `immutable`).
+    """
+    place = quote(os.path.abspath(url.database or ""))
+
+    def connection() -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+
+    return create_engine(url, creator=connection, hide_parameters=True)
 
 
 def scrub(engine: Engine) -> None:

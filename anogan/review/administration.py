@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from anogan.review import audit
 from anogan.review.cases import Erased, NewCase, NotAllowed, Policy, expect
 from anogan.review.roles import LOCAL, ROLES, Role
 from anogan.review.tables import CaseRow, MemberRow, PolicyRow
@@ -29,7 +31,9 @@ def add(tx: Transaction, cases: Sequence[NewCase]) -> list[int]:
         numbers |= new
         if new:
             judges = sorted({(rows[key]["detector"], rows[key]["threshold"]) for key in new})
-            tx.log("added", cases=sorted(new.values()), detectors=judges)
+            prints = {id: audit.case_fingerprint(rows[key] | {"id": id}) for key, id in sorted(new.items())}
+            added = sorted(prints)
+            tx.log("added", cases=added, fingerprints=[prints[id] for id in added], detectors=judges)
     known = [key for key in rows if key not in numbers]
     if known:
         found = select(CaseRow.key, CaseRow.id).where(CaseRow.key.in_(known))
@@ -131,11 +135,12 @@ def _row(case: NewCase, now: float) -> dict[str, object]:
         "threshold": case.threshold,
         "status": case.status,
         "reason": case.reason,
-        "score": case.score,
-        "p_value": case.p_value,
-        "flagged": case.flagged,
+        "score": None if case.score is None else float(case.score),  # as the database gives them back
+        "p_value": None if case.p_value is None else float(case.p_value),
+        "flagged": None if case.flagged is None else bool(case.flagged),
         "folder": case.folder,
+        "salt": secrets.token_hex(16),
         "added": now,
-        "by_p": -1.0 if case.p_value is None else case.p_value,
-        "by_priority": -case.priority,
+        "by_p": -1.0 if case.p_value is None else float(case.p_value),
+        "by_priority": -int(case.priority),
     }

@@ -8,14 +8,15 @@ Canonical JSON has sorted keys, no spaces, ASCII only. What verification finds a
 - rows cut off at the end, or a chain made anew by somebody who can write to the database past its triggers: found with
   an anchor (count and hash of an earlier head, sealed with the site's secret key, kept elsewhere) for the rows up to
   it; not found for rows younger than the last anchor;
-- a decision, or the state, verdict or signature of a case, changed or removed without the log: found, by comparing the
-  tables with the log;
-- a case's score or p-value changed in its table: not found here; the results folder holds them, too;
+- a decision; what a case says (key, subject, title, folder, detector, threshold, score, flag, dates and the rest); its
+  state, version, verdict or signature; a member, or the policy, changed, added or removed without the log: found, by
+  comparing the tables with the log;
+- who reads a case at the moment, and until when: not compared;
 - something done by a program with the application's rights that wrote no row: not found.
 
 The log names cases by number, readers by their user name, detectors by hash and operating points by version. It holds
-no subject, title, file or free text: a decision stands in it as a hash salted with 16 random bytes that lie beside the
-decision. An erasure removes cases, decisions and salts; the chain stays as it was, and its hashes lead to nobody.
+no subject, title, file or free text: a case and a decision stand in it as hashes, each salted with 16 random bytes that
+lie beside it. An erasure removes cases, decisions and salts; the chain stays as it was, and its hashes lead to nobody.
 """
 
 from __future__ import annotations
@@ -33,9 +34,14 @@ from sqlalchemy import Connection, insert, select
 from anogan.io.atomic import write_bytes
 from anogan.io.pseudonym import keyed_hash
 from anogan.review.database import AUDIT_LOCK, lock
-from anogan.review.tables import AuditRow, CaseRow, DecisionRow
+from anogan.review.tables import AuditRow, CaseRow, DecisionRow, MemberRow, PolicyRow
 
 START = "0" * 64  # stands before the first row
+CASE = (
+    "id", "key", "kind", "subject", "title", "detector", "threshold", "status", "reason", "score", "p_value", "flagged",
+    "folder", "added", "by_p", "by_priority",
+)  # fmt: skip
+"""Columns of a case that do not change after it was added."""
 _MOST = 20  # faults that are told; one altered row should not print a million lines
 
 
@@ -86,6 +92,12 @@ def fingerprint(decision: DecisionRow) -> str:
     return hashlib.sha256((decision.salt + content).encode()).hexdigest()
 
 
+def case_fingerprint(case: Mapping[str, Any]) -> str:
+    """Return the salted hash that stands in the log for what a case says, by the columns of its table."""
+    content = canonical([case[name] for name in CASE])
+    return hashlib.sha256((case["salt"] + content).encode()).hexdigest()
+
+
 def append(
     connection: Connection, now: float, actor: str, action: str, case: int | None, details: Mapping[str, Any]
 ) -> None:
@@ -94,7 +106,7 @@ def append(
     last = end(connection)
     row = {
         "number": last.count + 1,
-        "at": datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="microseconds"),
+        "at": _at(now),
         "actor": actor,
         "action": action,
         "case_id": case,
@@ -168,13 +180,26 @@ def read_anchor(path: Path) -> Head:
 
 
 def write_anchor(path: Path, head: Head) -> None:
-    """Keep a head in a file, to lie where whoever can write to the database cannot."""
+    """Keep a head in a file, to lie where whoever can write to the database cannot.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be written.
+    """
     kept = {"count": head.count, "hash": head.hash, "seal": _seal(head)}
     write_bytes(path, f"{json.dumps(kept, indent=1)}\n".encode())
 
 
+def _at(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="microseconds")
+
+
 def _seal(head: Head) -> str:
     return keyed_hash("head of the audit log", str(head.count), head.hash)
+
+
+_UNKNOWN = ("", None, "", "", 0)
 
 
 class _Ledger:
@@ -182,24 +207,40 @@ class _Ledger:
 
     def __init__(self) -> None:
         self.decisions: dict[int, tuple[int, str]] = {}
-        self.cases: dict[int, tuple[str, str | None, str]] = {}  # state, verdict, who signed
+        self.cases: dict[int, tuple[str, str | None, str, str, int]] = {}  # state, verdict, who signed when, version
+        self.contents: dict[int, str] = {}  # the fingerprint of what a case says
+        self.members: dict[str, str] = {}
+        self.policy: dict[str, Any] = {}
 
     def enter(self, row: Mapping[str, Any]) -> None:
-        details = json.loads(row["details"])
-        if row["action"] == "added":
-            self.cases |= dict.fromkeys(details["cases"], ("open", None, ""))
-        elif row["action"] == "erased":
+        action, details = row["action"], json.loads(row["details"])
+        if action == "added":
+            self.cases |= dict.fromkeys(details["cases"], ("open", None, "", "", 1))
+        elif action == "erased":
+            for case in details["cases"]:
+                self.cases.pop(case, None)
+                self.contents.pop(case, None)
             gone = set(details["cases"])
-            self.cases = {case: entry for case, entry in self.cases.items() if case not in gone}
             self.decisions = {id: entry for id, entry in self.decisions.items() if entry[0] not in gone}
+        elif action == "changed role":
+            self.members |= {details["user"]: details["after"]}
+        elif action == "changed policy":
+            self.policy = details
+        if "fingerprints" in details:  # of cases: as they were added, or by the update that began to keep them
+            self.contents |= dict(zip(details["cases"], details["fingerprints"], strict=True))
         if "state" in details:
-            verdict = details["verdict"] if details["state"] in ("decided", "signed") else None
-            signed_by = row["actor"] if details["state"] == "signed" else ""
-            self.cases[row["case_id"]] = (details["state"], verdict, signed_by)
+            state, version = details["state"], self.cases.get(row["case_id"], _UNKNOWN)[-1] + 1
+            verdict = details["verdict"] if state in ("decided", "signed") else None
+            signed = (row["actor"], row["at"]) if state == "signed" else ("", "")
+            self.cases[row["case_id"]] = (state, verdict, *signed, version)
         if "decision" in details:
             self.decisions[details["decision"]] = (row["case_id"], details["fingerprint"])
 
     def compare(self, connection: Connection) -> list[str]:
+        """Return one sentence for each difference between the tables and the log."""
+        return [*self._decisions(connection), *self._cases(connection), *self._settings(connection)]
+
+    def _decisions(self, connection: Connection) -> list[str]:
         faults = []
         for row in connection.execute(select(DecisionRow.__table__).execution_options(yield_per=1000)):
             logged = self.decisions.pop(row.id, None)
@@ -207,14 +248,35 @@ class _Ledger:
                 faults.append(f"decision {row.id}: was never logged")
             elif logged != (row.case_id, fingerprint(DecisionRow(**row._mapping))):
                 faults.append(f"decision {row.id}: was altered after it was logged")
-        faults += [f"decision {id}: was removed, not by an erasure" for id in self.decisions]
-        columns = (CaseRow.id, CaseRow.state, CaseRow.verdict, CaseRow.signed_by)
-        for id, *entry in connection.execute(select(*columns).execution_options(yield_per=1000)):
-            logged_entry = self.cases.pop(id, None)
-            if logged_entry != tuple(entry):
-                faults.append(f"case {id}: is {_words(entry)}, the log says {_words(logged_entry)}")
+        return faults + [f"decision {id}: was removed, not by an erasure" for id in self.decisions]
+
+    def _cases(self, connection: Connection) -> list[str]:
+        faults = []
+        for row in connection.execute(select(CaseRow.__table__).execution_options(yield_per=1000)).mappings():
+            id, signed = row["id"], "" if row["signed"] is None else _at(row["signed"])
+            entry = (row["state"], row["verdict"], row["signed_by"], signed, row["version"])
+            logged, content = self.cases.pop(id, None), self.contents.get(id)
+            if logged != entry:
+                faults.append(f"case {id}: is {_words(entry)}, the log says {_words(logged)}")
+            elif content != case_fingerprint(dict(row)):
+                faults.append(f"case {id}: what it says was altered after it was logged")
         return faults + [f"case {id}: was removed, not by an erasure" for id in self.cases]
 
+    def _settings(self, connection: Connection) -> list[str]:
+        faults = []
+        members = {row.user: row.role for row in connection.execute(select(MemberRow.__table__))}
+        for user in sorted(members | self.members):
+            found, logged = members.get(user, ""), self.members.get(user, "")
+            if found != logged:
+                faults.append(f"member {user}: is {found or 'none'}, the log says {logged or 'none'}")
+        policies = [dict(row) for row in connection.execute(select(PolicyRow.__table__)).mappings()]
+        if policies != ([{"id": 1, **self.policy}] if self.policy else []):
+            faults.append("policy: is another than the log says")
+        return faults
 
-def _words(entry: Sequence[str | None] | None) -> str:
-    return "nothing of it" if entry is None else " ".join(word for word in entry if word)
+
+def _words(entry: Sequence[object] | None) -> str:
+    if entry is None:
+        return "nothing of it"
+    *words, version = entry
+    return " ".join(str(word) for word in (*words, f"(version {version})") if word)

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from anogan.io.sqlite import make_engine
+from anogan.io.sqlite import make_engine, make_read_only
 from anogan.review.tables import Table
 
 MIGRATION_LOCK = 0x616E6F01  # advisory locks of PostgreSQL: one migrates at a time,
@@ -77,6 +77,35 @@ def connect(url: str | os.PathLike[str], make: bool = True) -> Engine:
     return make_engine(parsed)
 
 
+def connect_to_read(url: str | os.PathLike[str]) -> Engine:
+    """Return an engine for a database that is only read, and that may lie on media that cannot be written.
+
+    Raises
+    ------
+    ValueError
+        There is no such file, its tables are not those of this anogan, or its last changes cannot be read from there.
+    """
+    found = state(url)
+    if not found.migrated:
+        raise ValueError(
+            f"{found.name}: its tables are not those of this anogan; "
+            "open the desk, or a copy of it that can be written, with `anogan desk list`, then try again"
+        )
+    return _read_only(parse(url)) or connect(url, make=False)
+
+
+def _read_only(url: URL) -> Engine | None:
+    """Return an engine for an SQLite file that cannot be written, or None where that is not needed."""
+    path = Path(url.database or "")
+    if url.get_backend_name() != "sqlite" or not path.exists():
+        return None
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return None
+    if (log := path.with_name(f"{path.name}-wal")).exists() and log.stat().st_size:
+        raise ValueError(f"{log}: holds the last changes, which cannot be read from here; copy both files elsewhere")
+    return make_read_only(url)
+
+
 class State(NamedTuple):
     """What a database is: its name without a password, revision of its tables and the newest one known, its bytes."""
 
@@ -99,7 +128,7 @@ def state(url: str | os.PathLike[str]) -> State:
     ValueError
         It cannot be reached, or is none.
     """
-    engine = connect(url, make=False)
+    engine = _read_only(parse(url)) or connect(url, make=False)
     on_sqlite = engine.dialect.name == "sqlite"
     size = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
     try:

@@ -36,8 +36,7 @@ def open_desk(url: str | os.PathLike[str], user: str = LOCAL, clock: Callable[[]
     url
         The path of an SQLite file, which is made if need be, `sqlite:///PATH`, or `postgresql://USER@HOST/NAME`.
     user
-        Who acts. Who that is, the caller has found out; what he or she may do, the desk's list of members says. A desk
-        without members is that of one person, `"local"`, who may do everything.
+        Who acts, as the caller has found out; the desk's members may do what their roles say, `"local"` alone all.
     clock
         Seconds since 1970.
 
@@ -203,6 +202,7 @@ class Desk:
 
         Arbitrations come first, then second readings, then new cases. Cases that others read are passed over.
         """
+        self._shorten_leases()
         with self._change() as tx:
             return reading.take(tx, query or Query(order=_order(tx)))
 
@@ -218,6 +218,7 @@ class Desk:
         ValueError
             There is no such case, or it is decided.
         """
+        self._shorten_leases()
         with self._change() as tx:
             return reading.lease(tx, id)
 
@@ -378,6 +379,10 @@ class Desk:
             tx.reader.need("audit")
         with database.faults(self._engine), database.snapshot(self._engine) as connection:
             return audit.verify(connection, anchor)
+
+    def _shorten_leases(self) -> None:
+        with self._change() as tx:  # by itself: also where what comes next is refused
+            reading.shorten(tx)
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[Transaction]:

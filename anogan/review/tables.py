@@ -35,6 +35,7 @@ class CaseRow(Table):
     p_value: Mapped[float | None]
     flagged: Mapped[bool | None]
     folder: Mapped[str] = mapped_column(Text)
+    salt: Mapped[str] = mapped_column(Text)
     added: Mapped[float]
     by_p: Mapped[float]  # the p-value, -1 without one: what the order goes by
     by_priority: Mapped[int]  # the priority, negated

@@ -99,7 +99,7 @@ class Transaction:
             state=row.state,  # type: ignore[arg-type]
             version=row.version,
             reader=row.reader if leased else "",
-            until=moment(row.until) if leased else None,
+            until=moment(min(row.until, self.now + self.policy.lease)) if leased else None,
             verdict=row.verdict,  # type: ignore[arg-type]
             signed_by=row.signed_by,
             signed=None if row.signed is None else moment(row.signed),

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from desks import new
 from postgres import Postgres, name_of
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from anogan.review import Desk, Head, audit, open_desk
+from anogan.review import Desk, Head, Policy, audit, open_desk
 from anogan.review import database as place
+from anogan.review.tables import CaseRow
 
 SECRET = "Mrs Example has a cat"
 
@@ -47,6 +49,15 @@ def behind_its_back(database: str, *statements: str) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("ALTER TABLE review_audit ENABLE TRIGGER ALL"))
     engine.dispose()
+
+
+def verified(database: str) -> tuple[str, ...]:
+    """Return the faults, whoever may do what on the desk."""
+    engine = place.connect_to_read(database)
+    with place.snapshot(engine) as connection:
+        faults = audit.verify(connection).faults
+    engine.dispose()
+    return faults
 
 
 def rechain(connection: Connection) -> None:
@@ -124,22 +135,117 @@ def test_it_holds(worked: Desk, database: str) -> None:
         (["DELETE FROM review_decision WHERE id = 1"], "decision 1: was removed, not by an erasure"),
         (
             ["UPDATE review_case SET state = 'signed' WHERE id = 2"],
-            "case 2: is signed confirm, the log says decided confirm",
+            "case 2: is signed confirm (version 2), the log says decided confirm (version 2)",
         ),
         (
             ["UPDATE review_case SET verdict = 'dismiss' WHERE id = 2"],
-            "case 2: is decided dismiss, the log says decided confirm",
+            "case 2: is decided dismiss (version 2), the log says decided confirm (version 2)",
         ),
         (
             ["UPDATE review_case SET signed_by = 'eva' WHERE id = 1"],
-            "case 1: is signed confirm eva, the log says signed confirm local",
+            "case 1: is signed confirm eva 2027-01-15T08:00:00.000000+00:00 (version 3), "
+            "the log says signed confirm local 2027-01-15T08:00:00.000000+00:00 (version 3)",
         ),
+        (
+            ["UPDATE review_case SET signed = signed + 86400 WHERE id = 1"],
+            "case 1: is signed confirm local 2027-01-16T08:00:00.000000+00:00 (version 3), "
+            "the log says signed confirm local 2027-01-15T08:00:00.000000+00:00 (version 3)",
+        ),
+        (
+            ["UPDATE review_case SET version = 9 WHERE id = 3"],
+            "case 3: is decided confirm (version 9), the log says decided confirm (version 2)",
+        ),
+        (["INSERT INTO review_member VALUES ('eva', 'admin')"], "member eva: is admin, the log says none"),
+        (["INSERT INTO review_policy VALUES (1, 1, false, 60)"], "policy: is another than the log says"),
         (["DELETE FROM review_case WHERE id = 3"], "case 3: was removed, not by an erasure"),
     ],
 )
 def test_a_change_is_found(worked: Desk, database: str, statements: list[str], fault: str) -> None:
     behind_its_back(database, *statements)
-    assert fault in worked.verify().faults
+    assert fault in verified(database)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "key = 'another'", "kind = 'series'", "subject = 'b'", "title = 'image 9'", "detector = 'brain 2'",
+        "threshold = 't2'", "status = 'not scored'", "reason = 'no face'", "score = 0.25", "score = NULL",
+        "p_value = 0.001", "flagged = true", "flagged = NULL", "folder = '/elsewhere'", "added = added - 1",
+        "by_p = 0.0", "by_priority = -9", "salt = ''",
+    ],
+)  # fmt: skip
+def test_what_a_case_says_is_covered_column_by_column(worked: Desk, database: str, change: str) -> None:
+    behind_its_back(database, f"UPDATE review_case SET {change} WHERE id = 1")
+    assert worked.verify().faults == ("case 1: what it says was altered after it was logged",)
+
+
+def test_no_column_of_a_case_is_forgotten() -> None:
+    state = {"state", "verdict", "signed_by", "signed", "version"}
+    reading = {"reader", "leased", "until"}  # who has it open just now: nothing that lasts
+    assert {column.name for column in CaseRow.__table__.columns} == {*audit.CASE, "salt"} | state | reading
+
+
+def test_members_and_policy_are_covered(desk: Desk, database: str) -> None:
+    desk.set_role("ida", "admin")
+    admin = desk.sign_in("ida")
+    admin.set_role("ana", "reader")
+    admin.set_role("ben", "reader")
+    admin.set_role("ben", None)
+    admin.set_policy(Policy(readings=2))
+    admin.set_policy(Policy(readings=2, lease=60))
+    assert verified(database) == ()
+    behind_its_back(database, "UPDATE review_member SET role = 'second reader' WHERE \"user\" = 'ana'")
+    assert verified(database) == ("member ana: is second reader, the log says reader",)
+    engine = place.connect(database)
+    with engine.execution_options(write=True).begin() as connection:
+        connection.execute(text("DELETE FROM review_member WHERE \"user\" = 'ana'"))
+        connection.execute(text("UPDATE review_policy SET readings = 1"))
+    engine.dispose()
+    assert verified(database) == ("member ana: is none, the log says reader", "policy: is another than the log says")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_desk_of_before_is_sealed_when_it_is_opened(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The tables and rows are those of revision 0001."""
+    database = str(tmp_path / "old.db") if kind == "sqlite" else request.getfixturevalue("postgres").url()
+    engine = place.connect(database)
+    columns = [name for name in audit.CASE if name != "id"]
+    case = {
+        "key": "k", "kind": "image", "subject": "s", "title": "t", "detector": "d", "threshold": "", "status": "scored",
+        "reason": "", "score": 0.1 + 0.2, "p_value": 0.05, "flagged": True, "folder": "", "added": 1.5, "by_p": 0.05,
+        "by_priority": 0,
+    }  # fmt: skip
+    with engine.execution_options(write=True).begin() as connection:
+        config = place._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        names = [*columns, "state", "version", "reader", "leased", "until", "signed_by"]
+        values = ", ".join(f":{name}" for name in columns)
+        for number in range(3):
+            connection.execute(
+                text(f"INSERT INTO review_case ({', '.join(names)}) VALUES ({values}, 'open', 1, '', 0, 0, '')"),
+                case | {"key": f"k{number}", "flagged": (True, False, None)[number]},
+            )
+        connection.execute(text("INSERT INTO review_member VALUES ('ida', 'admin')"))
+        role = {"user": "ida", "before": "", "after": "admin"}
+        audit.append(connection, 1.0, "local", "changed role", None, role)
+        audit.append(connection, 2.0, "local", "added", None, {"cases": [1, 2, 3], "detectors": [["d", ""]]})
+    engine.dispose()
+    desk = open_desk(database, "ida")
+    assert [(case.key, case.flagged, case.score) for case in desk.page().cases] == [
+        ("k0", True, 0.1 + 0.2),
+        ("k1", False, 0.1 + 0.2),
+        ("k2", None, 0.1 + 0.2),
+    ]
+    assert verified(database) == ()
+    desk.set_role("uwe", "auditor")
+    last = desk.sign_in("uwe").log()[2]
+    assert (last.number, last.action, last.actor, last.details["cases"]) == (3, "sealed", "update", [1, 2, 3])
+    behind_its_back(database, "UPDATE review_case SET subject = 'x' WHERE id = 2")
+    assert verified(database) == ("case 2: what it says was altered after it was logged",)
+    desk.close()
 
 
 def test_every_column_of_every_row_counts(worked: Desk, database: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -67,7 +68,14 @@ def test_a_team(anogan, path: Path) -> None:
 
 def test_audit_verify(anogan, path: Path, tmp_path: Path) -> None:
     anchor = tmp_path / "head.json"
-    assert anogan("audit", "verify", path, "--anchor", anchor).out.startswith("1 rows hold; the last is ")
+    said = anogan("audit", "verify", path, "--anchor", anchor)
+    assert said.code == 1
+    assert f"{anchor}: cannot be read (No such file or directory)" in said.err, "a name with a slip checks nothing"
+    assert anogan("audit", "anchor", path, anchor).out.startswith(
+        f"{anchor} keeps the end of the log: 1 rows, the last"
+    )
+    said = anogan("audit", "anchor", path, anchor)
+    assert (said.code, "exists already" in said.err) == (1, True)
     anogan("desk", "show", path, 1)
     said = anogan("audit", "verify", path, "--anchor", anchor)
     assert said.out.startswith("2 rows hold, those of the anchor (1) among them; the last is ")
@@ -82,6 +90,26 @@ def test_audit_verify(anogan, path: Path, tmp_path: Path) -> None:
     said = anogan("audit", "verify", tmp_path / "none.db")
     assert said.err == f"anogan: {tmp_path / 'none.db'}: there is no such file"
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_desk_on_media_that_cannot_be_written_is_verified(anogan, path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK)
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    assert anogan("audit", "verify", path).out.startswith("1 rows hold; the last is ")
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before, "no file is made or changed"
+    log = path.with_name(f"{path.name}-wal")
+    log.write_bytes(b"changes")
+    said = anogan("audit", "verify", path)
+    assert f"{log}: holds the last changes, which cannot be read from here; copy both files elsewhere" in said.err
+    assert said.code == 1
+
+
+def test_a_desk_of_before_is_not_verified_half(anogan, path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE review_version SET version_num = '0001'")
+    said = anogan("audit", "verify", path)
+    assert said.code == 1
+    assert "desk.db: its tables are not those of this anogan; open the desk, or a copy of it" in said.err
 
 
 def test_inspect_puts_cases_on_the_desk(anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path) -> None:

@@ -304,3 +304,25 @@ def test_the_reason_of_a_signed_case_is_that_of_its_verdict(team: dict[str, Desk
     found = ana.signed("key-1")
     assert found is not None
     assert (found[0].signed_by, found[1].reader, found[1].reason) == ("ben", "eva", "abnormal finding")
+
+
+def test_a_clock_that_goes_back_makes_no_lease_longer(desk: Desk, team: dict[str, Desk], clock: Any) -> None:
+    desk.add(new(1))
+    lease = team["ida"].policy.lease
+    team["ana"].lease(1)
+    clock.now -= 86_400
+    seen = team["ben"].case(1)
+    assert seen.until is not None
+    assert seen.until.timestamp() <= clock.now + lease
+    with pytest.raises(Conflict, match="case 1: is being read by ana"):
+        team["ben"].lease(1)
+    clock.now += lease + 1
+    assert team["ben"].lease(1).reader == "ben"
+
+
+def test_a_clock_that_goes_back_makes_no_reading_time_negative(desk: Desk, team: dict[str, Desk], clock: Any) -> None:
+    desk.add(new(1))
+    held = team["ana"].lease(1)
+    clock.now -= 3600
+    team["ana"].decide(1, held.version, "dismiss", "artifact")
+    assert [decision.seconds for decision in team["ana"].decisions(1)] == [0.0]
