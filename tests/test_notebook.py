@@ -14,7 +14,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 def outputs_of(name: str) -> tuple[list[NotebookNode], str]:
     """Run a notebook, which raises on the first cell that fails, and return its outputs and their text."""
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
-    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=None, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     return outputs, "\n".join(output.get("text", "") for output in outputs)
 

@@ -58,14 +58,14 @@ def dashboard(run: Path, desk: Path, port: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait()
 
 
 @contextlib.contextmanager
 def visitor(browser: Browser) -> Iterator[Page]:
     """Yield an empty page with cookies of its own, as on a computer of somebody else."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(600_000)
 
     def stay_here(route: Route) -> None:  # the provider's page wants a style sheet of somebody else's
         here = urlsplit(route.request.url).hostname in ("127.0.0.1", "localhost")

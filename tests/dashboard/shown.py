@@ -32,7 +32,7 @@ def desk_pages() -> None:
 
 def start(page: Callable[[], None], reader: str) -> AppTest:
     """Open a page as who is named in the field of the reader."""
-    app = AppTest.from_function(page, default_timeout=30)
+    app = AppTest.from_function(page, default_timeout=600)
     app.session_state["desk_reader"] = reader
     app.run()
     assert not app.exception

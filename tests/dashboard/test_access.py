@@ -29,7 +29,7 @@ def signed_in(team_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 def start(name: str = "", claim: str = "", **claims: Any) -> AppTest:
     """Open the dashboard as somebody who has signed in, or as nobody."""
-    app = AppTest.from_file(APP, default_timeout=30)
+    app = AppTest.from_file(APP, default_timeout=600)
     app.secrets = {"auth": {}, "anogan": {"claim": claim} if claim else {}}
     if name:
         app.user = {"is_logged_in": True, "preferred_username": name, "exp": time.time() + 600} | claims
@@ -97,7 +97,7 @@ def test_settings_that_are_gone_or_broken_let_nobody_in(
     broken.unlink()
     assert not sign_in.required()
     monkeypatch.setenv("ANOGAN_SIGN_IN", "required")
-    app = AppTest.from_file(APP, default_timeout=30)
+    app = AppTest.from_file(APP, default_timeout=600)
     app.user = {"is_logged_in": True, "preferred_username": "ana", "exp": time.time() + 600}
     app.run()
     assert errors(app) == ["The settings of the sign-in cannot be read; ask who runs this dashboard."]

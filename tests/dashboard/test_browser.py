@@ -42,7 +42,7 @@ def served(run: Path, port: int, log: Path, desk: str = "") -> Iterator[str]:
             [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        for _ in range(240):
+        for _ in range(2400):
             if server.poll() is not None:
                 pytest.fail(f"the server ended at once:\n{log.read_text()}")
             try:
@@ -51,11 +51,11 @@ def served(run: Path, port: int, log: Path, desk: str = "") -> Iterator[str]:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.25)
         else:
-            pytest.fail(f"the server did not answer within a minute:\n{log.read_text()}")
+            pytest.fail(f"the server did not answer within ten minutes:\n{log.read_text()}")
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait()
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def at_rest(page: Any) -> None:
 def test_a_case_opens_and_its_pictures_zoom_fade_and_compare(browser: Browser, address: str) -> None:
     outside: list[str] = []
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(600_000)
     page.on("request", lambda request: outside.append(request.url) if is_outside(request.url, address) else None)
     page.goto(address)
     row = page.locator(".st-key-row-0")
@@ -137,7 +137,7 @@ def test_a_case_of_the_desk_is_read_by_keys_alone(
     first, second = (case.id for case in desk.page().cases[:2])
     with served(run, port, tmp_path / "server.log", str(tmp_path / "desk.db")) as address:
         page = browser.new_page(viewport={"width": 800, "height": 1000}, color_scheme=scheme)
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(600_000)
         page.goto(f"{address}/desk")
         page.get_by_role("button", name="Take the next case").wait_for()
         at_rest(page)

@@ -33,7 +33,7 @@ def open_case(case: str | None = None) -> AppTest:
 
         case.page()
 
-    app = AppTest.from_function(script, default_timeout=30)
+    app = AppTest.from_function(script, default_timeout=600)
     if case is not None:
         app.query_params["case"] = case
     app.run()
@@ -109,7 +109,7 @@ def test_without_a_case_in_the_address_the_first_of_the_list_is_shown(run: Path,
 def test_next_opens_the_second_case_of_the_list(run: Path, cases_of: Cases) -> None:
     scored = [case for case in cases_of(run) if case["status"] == "scored"]
     second = sorted(scored, key=lambda case: (case["p_value"], -case["score"]))[1]
-    app = AppTest.from_file(Path(__file__).parents[2] / "anogan/dashboard/router.py", default_timeout=30).run()
+    app = AppTest.from_file(Path(__file__).parents[2] / "anogan/dashboard/router.py", default_timeout=600).run()
     app.button(key="open-0").click().run()
     next(button for button in app.button if button.label == "Next").click().run()
     assert not app.exception

@@ -54,7 +54,7 @@ def new(number: int, subject: str = "", p_value: float = 0.5) -> NewCase:
 
 
 def start(reader: str = "local") -> AppTest:
-    app = AppTest.from_function(desk_pages, default_timeout=30).run()
+    app = AppTest.from_function(desk_pages, default_timeout=600).run()
     assert not app.exception
     if reader != "local":
         step(app.text_input(key="desk_reader").set_value(reader))
@@ -123,9 +123,9 @@ def test_an_empty_desk_says_what_brings_cases(desk: Desk) -> None:
 
 
 def test_the_router_shows_the_desk_only_where_one_is_named(filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {"desk", "desk case"} <= set(AppTest.from_file(APP, default_timeout=30).run().session_state["pages"])
+    assert {"desk", "desk case"} <= set(AppTest.from_file(APP, default_timeout=600).run().session_state["pages"])
     monkeypatch.delenv("ANOGAN_DESK")
-    assert "desk" not in AppTest.from_file(APP, default_timeout=30).run().session_state["pages"]
+    assert "desk" not in AppTest.from_file(APP, default_timeout=600).run().session_state["pages"]
     assert start().subheader[0].value == "No review desk"
 
 

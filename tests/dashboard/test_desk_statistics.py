@@ -37,7 +37,7 @@ def start(reader: str = "local") -> AppTest:
 
         desk_statistics.page()
 
-    app = AppTest.from_function(script, default_timeout=30).run()
+    app = AppTest.from_function(script, default_timeout=600).run()
     if reader != "local":
         app.text_input(key="desk_reader").set_value(reader).run()
     assert not app.exception

@@ -159,7 +159,7 @@ def test_the_real_server_answers_to_its_name_alone(run: Path, port: int, tmp_pat
     }  # fmt: skip
 
     def status(host: str, path: str, headers: dict[str, str]) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
         connection.request("GET", path, headers={"Host": host} | headers)
         found = connection.getresponse().status
         connection.close()

@@ -25,7 +25,7 @@ def alarm(run: Path) -> None:
 
 
 def banners(run: Path) -> list[str]:
-    app = AppTest.from_file(APP, default_timeout=30).run()
+    app = AppTest.from_file(APP, default_timeout=600).run()
     assert not app.exception
     return [element.value.replace("\\", "") for element in app.error]
 

@@ -16,7 +16,7 @@ def start() -> AppTest:
 
         evaluation.page()
 
-    app = AppTest.from_function(script, default_timeout=30).run()
+    app = AppTest.from_function(script, default_timeout=600).run()
     assert not app.exception
     return app
 

@@ -25,7 +25,7 @@ def start(reader: str = "local") -> AppTest:
 
         health.page()
 
-    app = AppTest.from_function(script, default_timeout=60).run()
+    app = AppTest.from_function(script, default_timeout=600).run()
     if reader != "local":
         app.text_input(key="desk_reader").set_value(reader).run()
     assert not app.exception

@@ -19,7 +19,7 @@ def start() -> AppTest:
 
         model_card.page()
 
-    app = AppTest.from_function(script, default_timeout=60).run()
+    app = AppTest.from_function(script, default_timeout=600).run()
     assert not app.exception
     return app
 

@@ -10,7 +10,7 @@ from anogan.selftest.verdict import fingerprint
 
 
 def errors(page: str) -> list[str]:
-    app = AppTest.from_string(f"from anogan.dashboard import {page}\n{page}.page()\n", default_timeout=30).run()
+    app = AppTest.from_string(f"from anogan.dashboard import {page}\n{page}.page()\n", default_timeout=600).run()
     assert not app.exception
     return [element.value for element in app.error]
 

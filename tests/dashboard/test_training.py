@@ -15,7 +15,7 @@ def start() -> AppTest:
 
         training.page()
 
-    app = AppTest.from_function(script, default_timeout=30).run()
+    app = AppTest.from_function(script, default_timeout=600).run()
     assert not app.exception
     return app
 

@@ -52,7 +52,7 @@ def pages() -> None:
 
 
 def start(reader: str) -> AppTest:
-    app = AppTest.from_function(pages, default_timeout=60).run()
+    app = AppTest.from_function(pages, default_timeout=600).run()
     app.text_input(key="desk_reader").set_value(reader).run()
     assert not app.exception
     return app

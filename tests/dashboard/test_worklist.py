@@ -16,7 +16,7 @@ APP = Path(__file__).parents[2] / "anogan" / "dashboard" / "router.py"
 
 
 def start() -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=30).run()
+    app = AppTest.from_file(APP, default_timeout=600).run()
     assert not app.exception
     return app
 

@@ -47,10 +47,10 @@ def test_the_command_listens_scores_sends_and_stops(
     with (tmp_path / "said").open("wb") as said:
         listener = subprocess.Popen(command, stdout=said, stderr=said)
     try:
-        wait_for(lambda: answers(our_port), 120)
+        wait_for(lambda: answers(our_port))
         storescu(our_port, tmp_path / "sent")
         queue = Queue(store / "queue.db")
-        wait_for(lambda: [entry.state for entry in queue.entries()] == ["sent"], 120)
+        wait_for(lambda: [entry.state for entry in queue.entries()] == ["sent"])
         queue.close()
         listener.send_signal(signal.SIGTERM)
         assert listener.wait(60) == 0
@@ -88,7 +88,7 @@ def test_a_real_series_with_a_planted_lesion_comes_back(
     with listening(chosen, tmp_path / "store", judge_with(tiny_run, detector)):
         storescu(our_port, sent)
         queue = Queue(tmp_path / "store" / "queue.db")
-        wait_for(lambda: [entry.state for entry in queue.entries()] == ["sent"], 300)
+        wait_for(lambda: [entry.state for entry in queue.entries()] == ["sent"])
         queue.close()
 
     study = dcmread(sources[0]).StudyInstanceUID

@@ -67,7 +67,7 @@ def work(url: str, users: int, said: Path) -> None:
         raise SystemExit(1)
 
 
-def storm(url: str, folder: Path, cases: int, users: int, kills: int = 2, seconds: float = 300) -> float:
+def storm(url: str, folder: Path, cases: int, users: int, kills: int = 2, seconds: float = 1800) -> float:
     """Let users decide all cases, kill their program on the way, check what came of it, and return the seconds."""
     desk = open_desk(url)
     desk.set_role("ida", "admin")

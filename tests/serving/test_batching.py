@@ -22,13 +22,13 @@ def test_those_who_come_while_one_is_judged_share_a_batch() -> None:
 
     def judge(scans: Sequence[Scan]) -> list[Result]:
         started.set()
-        assert go_on.wait(20)
+        assert go_on.wait(600)
         return answers(scans)
 
     batcher = Batcher(judge, most=4, wait=0, seen=sizes.append)
     batcher.start()
     futures = [batcher.place().judge(SCANS[0])]
-    assert started.wait(20)
+    assert started.wait(600)
     futures += [batcher.place().judge(scan) for scan in SCANS[1:7]]
     go_on.set()
     scores = [future.result(20).score for future in futures]
