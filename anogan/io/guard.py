@@ -10,6 +10,7 @@ import mmap
 import os
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from struct import calcsize, iter_unpack
 
 from pydicom.uid import (
@@ -19,10 +20,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from anogan.io.codestream import JP2, Size, Unknown, jpeg_2000_size, jpeg_size
+from anogan.io.codestream import JP2, MAX_SCANS, Size, Stream, Unknown, jpeg_2000_header, jpeg_header, jpeg_scans
 from anogan.io.elements import AGAIN, Elements
 from anogan.io.pixels import Refused, check_size
-from anogan.io.raster import MAX_SCANS, SCAN
 
 _SYNTAX, _SAMPLES, _FRAMES = 0x00020010, 0x00280002, 0x00280008
 _ROWS, _COLUMNS, _BITS = 0x00280010, 0x00280011, 0x00280100
@@ -176,28 +176,44 @@ def _check_frames(elements: Elements, fragments: list[tuple[int, int]], size: Si
             raise Refused(f"{elements.name}: has more bytes in a compressed frame than the image has; {AGAIN}")
         return
     is_jpeg_2000 = syntax in JPEG2000TransferSyntaxes
-    for index, (place, length) in enumerate(fragments):
-        if not is_jpeg_2000 and elements.data[place : place + length].count(SCAN) > MAX_SCANS:
-            raise Refused(f"{elements.name}: has more than {MAX_SCANS} scans in a frame, too slow to decode; {AGAIN}")
+    begins = []
+    for index in range(len(fragments)):
         start = _joined(elements, fragments, index, 12)
         if not start.startswith((b"\xff\x4f\xff\x51", JP2) if is_jpeg_2000 else b"\xff\xd8\xff"):
             if index == 0:
                 raise Refused(f"{elements.name}: its pixels are not compressed as its transfer syntax says; {AGAIN}")
             continue  # within a frame
-        found = _size_of(elements, fragments, index, jpeg_2000_size if is_jpeg_2000 else jpeg_size)
+        begins.append(index)
+        found = _header_of(elements, fragments, index, jpeg_2000_header if is_jpeg_2000 else jpeg_header).size
         if found != size:
             raise Refused(f"{elements.name}: a compressed frame has {found} where the header says {size}; {AGAIN}")
+    for begin, end in [] if is_jpeg_2000 else pairwise([*begins, len(fragments)]):
+        _check_scans(elements, fragments[begin:end])
 
 
-def _size_of(
-    elements: Elements, fragments: list[tuple[int, int]], index: int, size_in: Callable[[bytes], Size]
-) -> Size:
+def _check_scans(elements: Elements, fragments: list[tuple[int, int]]) -> None:
+    """Refuse a JPEG frame that goes over its pixels too often."""
+    try:
+        scans, _ = jpeg_scans(b"".join(elements.data[place : place + length] for place, length in fragments))
+    except Unknown:
+        raise _damaged(elements) from None
+    if scans > MAX_SCANS:
+        raise Refused(f"{elements.name}: has more than {MAX_SCANS} scans in a frame, too slow to decode; {AGAIN}")
+
+
+def _header_of(
+    elements: Elements, fragments: list[tuple[int, int]], index: int, header_in: Callable[[bytes], Stream]
+) -> Stream:
     for most in _HEADER_BYTES:
         try:
-            return size_in(_joined(elements, fragments, index, most))
+            return header_in(_joined(elements, fragments, index, most))
         except Unknown:
             continue
-    raise Refused(f"{elements.name}: the header of a compressed frame is damaged; {AGAIN}")
+    raise _damaged(elements)
+
+
+def _damaged(elements: Elements) -> Refused:
+    return Refused(f"{elements.name}: the header of a compressed frame is damaged; {AGAIN}")
 
 
 def _joined(elements: Elements, fragments: list[tuple[int, int]], index: int, most: int) -> bytes:

@@ -14,16 +14,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 from anogan.io.atomic import write_bytes
+from anogan.io.codestream import MAX_SCANS, jpeg_scans
 from anogan.io.pixels import Refused, check_size, too_large, unit_range
 from anogan.scan import Scan
 
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 """The first bytes of PNG, JPEG and TIFF (little and big endian)."""
-
-MAX_SCANS = 100
-"""Scans of a progressive JPEG, each of which goes over all pixels; encoders make about ten."""
-SCAN = b"\xff\xda"
-"""The marker of a scan in JPEG (ISO 10918-1, B.1.1.3), found nowhere else but in thumbnails."""
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 
@@ -52,7 +48,8 @@ def read_raster(path: str | os.PathLike[str], data: bytes | None = None) -> Scan
                 # (counting the pages of a TIFF would take the square of their number)
                 if image.format != "MPO" and getattr(image, "is_animated", False):
                     raise Refused(f"{name}: holds several pages or frames; save each as a file of its own")
-                if image.format in ("JPEG", "MPO") and data.count(SCAN) > MAX_SCANS:
+                scans, end = jpeg_scans(data) if image.format in ("JPEG", "MPO") else (0, 0)
+                if scans > MAX_SCANS:
                     raise Refused(f"{name}: is a JPEG of more than {MAX_SCANS} scans, too slow to decode; save it anew")
                 tags = dict(getattr(image, "tag_v2", {}))  # before the decoder forgets them
                 image.load()
@@ -70,6 +67,8 @@ def read_raster(path: str | os.PathLike[str], data: bytes | None = None) -> Scan
     pixels, details = _pixels_of(upright, tags, name)
     file_format = "JPEG" if image.format == "MPO" else image.format or ""
     details = {"original size": f"{image.height} x {image.width}", "color mode": image.mode} | details
+    if 0 < end < len(data):  # a film of a phone, or another picture
+        details["not read"] = f"{len(data) - end:,} bytes behind the picture"
     return Scan(pixels, name, format=file_format, details=details)
 
 

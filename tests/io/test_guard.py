@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from anogan.io import elements, read_frames, read_scan, read_subject
-from anogan.io.codestream import Size, Unknown, jpeg_2000_size, jpeg_size
+from anogan.io.codestream import Size, Unknown, jpeg_2000_header, jpeg_header
 from anogan.io.dicom import write_dicom
 from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused
@@ -330,6 +330,24 @@ def test_a_frame_of_very_many_scans(tmp_path: Path) -> None:
     assert refused(path) == "has more than 100 scans in a frame, too slow to decode; copy or export it again"
 
 
+def test_scans_are_counted_in_a_frame_and_not_in_its_fragments(tmp_path: Path) -> None:
+    scan = coded("JPEG")[coded("JPEG").index(b"\xff\xda") : -2]
+    frame = coded("JPEG")[:-2] + scan * 120 + b"\xff\xd9"
+    pieces = b"".join(item(frame[place : place + 1000]) for place in range(0, len(frame) // 1000 * 1000 + 1, 1000))
+    path = compressed(tmp_path / "a.dcm", item(b"") + pieces, JPEGBaseline8Bit)
+    assert refused(path) == "has more than 100 scans in a frame, too slow to decode; copy or export it again"
+
+
+def test_scans_in_thumbnails_and_behind_a_frame_do_not_count(tmp_path: Path) -> None:
+    whole = coded("JPEG")
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 402) + b"\xff\xda\x00\x02" * 100
+    frame = whole[:2] + thumbnail + whole[2:] + b"\xff\xda\x00\x02" * 200
+    scan = read_scan(compressed(tmp_path / "a.dcm", encapsulate([frame]), JPEGBaseline8Bit))
+    np.testing.assert_array_equal(
+        scan.pixels, read_scan(compressed(tmp_path / "b.dcm", encapsulate([whole]), JPEGBaseline8Bit)).pixels
+    )
+
+
 @pytest.mark.parametrize(("kind", "syntax"), KINDS)
 def test_a_truncated_frame(tmp_path: Path, kind: str, syntax: str) -> None:
     path = compressed(tmp_path / "a.dcm", encapsulate([coded(kind)[:40]]), syntax)
@@ -366,16 +384,16 @@ def test_runs_without_end(tmp_path: Path) -> None:
 
 def test_sizes_of_codestreams() -> None:
     colors = np.zeros((5, 7, 3), np.uint8)
-    assert jpeg_size(coded("JPEG", colors)) == Size(5, 7, 3)
-    assert jpeg_2000_size(coded("JPEG2000", colors)) == Size(5, 7, 3)
+    assert jpeg_header(coded("JPEG", colors)).size == Size(5, 7, 3)
+    assert jpeg_2000_header(coded("JPEG2000", colors)).size == Size(5, 7, 3)
     buffer = io.BytesIO()
     Image.fromarray(colors).save(buffer, format="JPEG2000")  # a JP2 file around it
-    assert jpeg_2000_size(buffer.getvalue()) == Size(5, 7, 3)
+    assert jpeg_2000_header(buffer.getvalue()).size == Size(5, 7, 3)
     for data in (b"", b"\xff\xd8", b"\xff\xd8\xff\xda\x00\x04", b"\xff\xd8\xff\xe0\x00\x00\xff", bytes(100)):
         with pytest.raises(Unknown):
-            jpeg_size(data)
+            jpeg_header(data)
         with pytest.raises(Unknown):
-            jpeg_2000_size(data)
+            jpeg_2000_header(data)
 
 
 # Real files

@@ -226,6 +226,34 @@ def test_a_progressive_jpeg_of_very_many_scans(tmp_path: Path) -> None:
     assert refused(tmp_path / "a.jpg") == "is a JPEG of more than 100 scans, too slow to decode; save it anew"
 
 
+MANY = b"\xff\xda\x00\x02" * 150
+
+
+@pytest.mark.parametrize(
+    "behind", [MANY, b"\xff\xd8\xff" + MANY, b"\0\0\0\x18ftypmp42" + MANY, b"PK\3\4" + MANY, b"\0"]
+)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_lies_behind_a_jpeg_is_not_counted_and_not_hidden(
+    tmp_path: Path, behind: bytes, progressive: bool
+) -> None:
+    whole = save(tmp_path / "a.jpg", RAMP, progressive=progressive).read_bytes()
+    expected = read_scan(tmp_path / "a.jpg")
+    assert "not read" not in expected.details
+    (tmp_path / "a.jpg").write_bytes(whole + behind)
+    scan = read_scan(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(scan.pixels, expected.pixels)
+    assert scan.details["not read"] == f"{len(behind)} bytes behind the picture"
+
+
+def test_scans_of_a_thumbnail_do_not_count(tmp_path: Path) -> None:
+    whole = save(tmp_path / "a.jpg", RAMP).read_bytes()
+    expected = read_scan(tmp_path / "a.jpg").pixels
+    for marker in (0xE1, 0xE2, 0xFE):  # Exif, MPO, comment
+        segment = bytes([0xFF, marker]) + struct.pack(">H", len(MANY) + 2) + MANY
+        (tmp_path / "a.jpg").write_bytes(whole[:2] + segment + whole[2:])
+        np.testing.assert_array_equal(read_scan(tmp_path / "a.jpg").pixels, expected)
+
+
 def test_very_many_pages_are_not_counted(tmp_path: Path) -> None:
     whole = bytearray(save(tmp_path / "a.tif", RAMP).read_bytes())
     (first,) = struct.unpack_from("<I", whole, 4)
