@@ -55,7 +55,7 @@ class Scan:
     spacing
         Distance of pixel centers in mm (row, column), or None.
     format
-        "PNG", "JPEG", "TIFF", "DICOM", or "".
+        "PNG", "JPEG", "TIFF", "DICOM", another of `anogan.io.formats`, or "".
     modality
         DICOM Modality (0008,0060), or "".
     study_uid, series_uid, instance_uid

@@ -38,7 +38,7 @@ def page() -> None:
         )
         return
     st.caption(
-        f"PNG, JPEG, TIFF or DICOM, up to {LARGEST_UPLOAD} MB. The file is judged on this machine and not kept: "
+        f"DICOM, PNG, JPEG, TIFF and others, up to {LARGEST_UPLOAD} MB. The file is judged on this machine, not kept: "
         "it is gone when you close or reload this page."
     )
     upload = st.file_uploader("Image file", max_upload_size=LARGEST_UPLOAD, key="upload")

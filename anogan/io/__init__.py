@@ -14,7 +14,7 @@ __all__ = ["find_images", "iter_series", "read_frames", "read_scan", "read_serie
 
 
 def read_scan(path: str | os.PathLike[str], window: WindowChoice = "first") -> Scan:
-    """Read one image: PNG, JPEG, TIFF, or single-frame DICOM.
+    """Read one image: single-frame DICOM, or a picture (`anogan.io.raster.read_raster` says which and how).
 
     Parameters
     ----------

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from anogan.io.raster import SIGNATURES
+from anogan.io.formats import RASTERS, SUFFIXES, UNREAD_SUFFIXES, raster_format
 
 GZIP = b"\x1f\x8b"
 NIFTI_HEADER = 544
 """Bytes of the longer of the two headers, with the mark that extensions may follow."""
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", ".nii"}
+_SUFFIXES = SUFFIXES | UNREAD_SUFFIXES | {".dcm", ".dicom", ".ima", ".nii"}
 _NOT_IMAGES = {"dicomdir"}  # a DICOM file that lists others
 
 
@@ -34,7 +34,7 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         if path.is_dir():
             inside = _images_below(path)
             if not inside:
-                raise ValueError(f"{path}: holds no PNG, JPEG, TIFF, DICOM or NIfTI image")
+                raise ValueError(f"{path}: holds no {RASTERS}, DICOM or NIfTI image")
             found |= dict.fromkeys(inside)
         elif path.exists():
             found[path] = None
@@ -67,7 +67,7 @@ def kind_of(path: str | os.PathLike[str]) -> Literal["raster", "dicom", "nifti",
         raise ValueError(f"{name}: is empty; copy or export it again")
     if start[128:132] == b"DICM":  # first, because the 128 bytes before it may hold a TIFF header (PS3.10, 7.1)
         return "dicom"
-    if start.startswith(SIGNATURES):
+    if raster_format(start, path):
         return "raster"
     if start.startswith(GZIP):
         try:

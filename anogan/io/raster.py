@@ -1,86 +1,102 @@
-"""PNG, JPEG and TIFF in; PNG out."""
+"""Pictures in (PNG, JPEG, TIFF and others, see `anogan.io.formats`); PNG out."""
 
 from __future__ import annotations
 
 import base64
 import io
 import os
+import re
 import warnings
 from pathlib import Path
-from typing import Any
 
+import imagecodecs
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
+from PIL import Image, ImageOps, features
 
 from anogan.io.atomic import write_bytes
-from anogan.io.codestream import MAX_SCANS, jpeg_scans
-from anogan.io.pixels import Refused, check_size, too_large, unit_range
+from anogan.io.codestream import MAX_SCANS, jpeg_2000_header, jpeg_scans
+from anogan.io.decoded import Picture, picture, upright
+from anogan.io.formats import RASTERS, raster_format
+from anogan.io.pixels import Refused, check_size, too_large
+from anogan.io.tiff import tiff_size
+from anogan.io.tiff_pixels import read_tiff
 from anogan.scan import Scan
 
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
-"""The first bytes of PNG, JPEG and TIFF (little and big endian)."""
-
-_FORMATS = ("PNG", "JPEG", "TIFF")
+_PILLOW = {  # our names, and Pillow's
+    "PNG": ("PNG",),
+    "JPEG": ("JPEG",),
+    "BMP": ("BMP",),
+    "GIF": ("GIF",),
+    "WebP": ("WEBP",),
+    "AVIF": ("AVIF",),
+    "JPEG 2000": ("JPEG2000",),
+    "PNM": ("PPM",),
+    "TGA": ("TGA",),
+}
+_NEEDS = {"WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}  # that a Pillow may be built without
+_WHOLLY = ("PNG", "GIF")  # of which Pillow reads all that there is
+_LOSSY = ("JPEG", "WebP", "AVIF", "JPEG 2000")
 
 
 def read_raster(path: str | os.PathLike[str], data: bytes | None = None) -> Scan:
-    """Read a PNG, JPEG or TIFF file, or `data` that came under the name `path`.
+    """Read a picture: PNG, JPEG, TIFF, BMP, GIF, WebP, AVIF, JPEG 2000, PNM or TGA.
 
     Gray stays gray; palettes, CMYK and YCbCr become RGB; transparent places are laid on black; EXIF orientation is
-    applied. Values of 8 and 16 bits are divided by the largest possible one (16-bit colors keep their upper 8 bits).
-    Floats in [0, 1] are kept; other floats and 32-bit integers are stretched from the image's minimum to its maximum.
+    applied; color profiles are not. Unsigned values of up to 16 bits are divided by the largest possible one (colors of
+    more than 8 bits keep their upper 8, but for PNG and TIFF, which keep all). Floats in [0, 1] are kept; other floats,
+    signed integers and those of more than 16 bits are stretched from the image's minimum to its maximum.
+
+    Parameters
+    ----------
+    path
+        The file, or the name under which `data` came.
 
     Raises
     ------
     ValueError
-        The file is damaged, has more than 64 million pixels, several pages, or values that are not finite.
+        The file is damaged, has more than 64 million pixels, several pages or frames, values that are not finite, or is
+        of a kind that is not read.
     """
     name = os.fspath(path)
+    found = read_picture(path, data)
+    return Scan(found.pixels, name, format=found.format, details=found.details)
+
+
+def read_picture(path: str | os.PathLike[str], data: bytes | None = None) -> Picture:
+    """Read a picture as `read_raster` does, with what masks need beside."""
+    name = os.fspath(path)
+    if data is None:
+        data = Path(path).read_bytes()  # in memory, where a length of 4 GB in the file allocates nothing
+    kind = raster_format(data[:64], name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # all that matters is said below, in one sentence
-            if data is None:
-                data = Path(path).read_bytes()  # in memory, where a length of 4 GB in the file allocates nothing
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                check_size(name, image.height, image.width)
-                # MPO: a JPEG of a phone, with a second picture behind the one that counts
-                # (counting the pages of a TIFF would take the square of their number)
-                if image.format != "MPO" and getattr(image, "is_animated", False):
-                    raise Refused(f"{name}: holds several pages or frames; save each as a file of its own")
-                scans, end = jpeg_scans(data) if image.format in ("JPEG", "MPO") else (0, 0)
-                if scans > MAX_SCANS:
-                    raise Refused(f"{name}: is a JPEG of more than {MAX_SCANS} scans, too slow to decode; save it anew")
-                tags = dict(getattr(image, "tag_v2", {}))  # before the decoder forgets them
-                image.load()
-                upright = ImageOps.exif_transpose(image)
+            if kind == "TIFF":
+                return read_tiff(name, data)
+            if not kind:
+                raise Refused(f"{name}: is not a {RASTERS} image; export it as one")
+            with _opened(name, kind, data) as image:
+                return _decoded(name, kind, image, data)
     except Refused as refused:
         raise ValueError(str(refused)) from None
-    except Image.DecompressionBombError:
-        raise ValueError(str(too_large(name))) from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{name}: begins like an image, but its header is damaged; copy or export it again") from None
     except MemoryError:
         raise
     except Exception:  # decoders fail in many ways on damaged data
         raise ValueError(f"{name}: is damaged or cut off; copy or export it again") from None
-    pixels, details = _pixels_of(upright, tags, name)
-    file_format = "JPEG" if image.format == "MPO" else image.format or ""
-    details = {"original size": f"{image.height} x {image.width}", "color mode": image.mode} | details
-    if 0 < end < len(data):  # a film of a phone, or another picture
-        details["not read"] = f"{len(data) - end:,} bytes behind the picture"
-    return Scan(pixels, name, format=file_format, details=details)
 
 
 def raster_size(data: bytes) -> tuple[int, int]:
-    """Return (height, width) of a PNG, JPEG or TIFF file as its header says, or (0, 0) where that is damaged.
+    """Return (height, width) of a picture as its header says, or (0, 0) where that is damaged.
 
     `read_raster` says what is wrong with such a file; this only tells how much memory it will take.
     """
+    kind = raster_format(data[:64])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if kind == "TIFF":
+                return tiff_size(data)
+            with Image.open(io.BytesIO(data), formats=_PILLOW[kind]) as image:
                 return image.height, image.width
     except Exception:  # as above
         return 0, 0
@@ -110,26 +126,96 @@ def data_uri(pixels: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _pixels_of(image: Image.Image, tags: dict[int, Any], name: str) -> tuple[np.ndarray, dict[str, str]]:
-    """Return (H, W) or (H, W, 3) float32 in [0, 1], and what was done."""
-    details = {"bits": "8"}
-    white_is_zero = tags.get(PHOTOMETRIC_INTERPRETATION) == 0
-    if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
+def _opened(name: str, kind: str, data: bytes) -> Image.Image:
+    """Return a picture of which no more than the header is read and checked."""
+    if kind in _NEEDS and not features.check(_NEEDS[kind]):
+        raise Refused(
+            f"{name}: is {kind}, which this installation cannot read; install a newer Pillow or save it as PNG"
+        )
+    try:
+        image = Image.open(io.BytesIO(data), formats=_PILLOW[kind])
+    except Image.DecompressionBombError:
+        raise too_large(name) from None
+    except MemoryError:
+        raise
+    except Exception:  # of a kind that Pillow does not read, such as JPEG of 12 bits, or damaged: it does not say which
+        if kind in _WHOLLY:
+            raise
+        raise Refused(
+            f"{name}: is damaged, cut off, or a kind of {kind} that is not read; copy it again, or save it as PNG"
+        ) from None
+    check_size(name, image.height, image.width)
+    # MPO: a JPEG of a phone, with a second picture behind the one that counts
+    if (image.format != "MPO" and getattr(image, "is_animated", False)) or (kind == "PNM" and _goes_on(data)):
+        raise Refused(f"{name}: holds several pages or frames; save each as a file of its own")
+    return image
+
+
+def _goes_on(data: bytes) -> bool:
+    """Whether a binary PNM file holds a second picture behind the first (netpbm's pgm(5))."""
+    gap = rb"(?:\s|#[^\r\n]*[\r\n])+"
+    header = re.match(rb"P([456])" + gap + rb"(\d+)" + gap + rb"(\d+)", data)
+    if header is None:
+        return False
+    kind, width, height = int(header[1]), int(header[2]), int(header[3])
+    end, row = header.end() + 1, -(-width // 8)
+    if kind > 4:
+        most = re.compile(gap + rb"(\d+)\s").match(data, header.end())
+        if most is None:
+            return False
+        end, row = most.end(), width * (3 if kind == 6 else 1) * (2 if int(most[1]) > 255 else 1)
+    return data[end + height * row :].lstrip()[:1] == b"P"
+
+
+def _decoded(name: str, kind: str, image: Image.Image, data: bytes) -> Picture:
+    details = {"original size": f"{image.height} x {image.width}", "color mode": image.mode, "bits": "8"}
+    if kind == "JPEG":
+        scans, end = jpeg_scans(data)
+        if scans > MAX_SCANS:
+            raise Refused(f"{name}: is a JPEG of more than {MAX_SCANS} scans, too slow to decode; save it anew")
+        if 0 < end < len(data):  # a film of a phone, or another picture
+            details["not read"] = f"{len(data) - end:,} bytes behind the picture"
+    orientation = image.getexif().get(0x0112, 1)
+    image.load()
+    if kind == "PNG" and data[24] == 16 and (image.mode != "I;16" or "transparency" in image.info):
+        return _deep_png(name, upright(imagecodecs.png_decode(data), orientation), details | {"bits": "16"})
+    if kind == "PNG" and data[24:26] in (b"\x02\x00", b"\x04\x00") and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2 ** data[24] - 1)  # Pillow spreads the grays and not the transparent one
+    if kind == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
+        raise Refused(f"{name}: is a JPEG in CMYK that does not say which way round; save it as RGB")
+    index = np.asarray(image) if image.mode == "P" else None
+    image = ImageOps.exif_transpose(image)
+    index = None if index is None else upright(index, orientation)
+    if _opacity_means_nothing(kind, image, data):
+        image = image.convert("RGBA").convert("RGB")
+    alpha, most = None, 255
+    if image.has_transparency_data:
         image = image.convert("RGBA")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A")).astype(np.float32) / 255
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
-        details["transparency"] = "laid on black"
-    if image.mode.startswith("I;16") or (image.mode == "I" and not tags):  # "I" without tags: PNG in older Pillow
-        bits = tags.get(BITSPERSAMPLE, 16)
-        bits = int(bits[0] if isinstance(bits, tuple) else bits)
-        pixels = (np.asarray(image).astype(np.float32) / (2**bits - 1)).clip(0, 1)
-        details["bits"] = str(bits)
-    elif image.mode in ("I", "F"):
-        pixels, details["window"] = unit_range(np.asarray(image), name)
-        details["bits"] = "32"
+    if image.mode.startswith("I"):
+        most, details["bits"] = 65535, "16"
+        if kind == "JPEG 2000":  # Pillow shifts to the upper bits
+            bits = jpeg_2000_header(data).precision
+            most, details["bits"] = (2**bits - 1) << (16 - bits), str(bits)
     else:
         image = image.convert("L" if image.mode in ("1", "L") else "RGB")
-        pixels = np.asarray(image).astype(np.float32) / 255
-        white_is_zero = False  # Pillow has turned it round
-    return 1 - pixels if white_is_zero else pixels, details
+    lossy = kind in _LOSSY
+    return picture(name, kind, np.asarray(image), most, details, alpha=alpha, associated=True, index=index, lossy=lossy)
+
+
+def _deep_png(name: str, values: np.ndarray, details: dict[str, str]) -> Picture:
+    """Return a PNG of 16 bits with color or opacity, of which Pillow keeps 8 bits."""
+    channels = values.shape[2] if values.ndim == 3 else 1
+    alpha = values[..., -1].astype(np.float32) / 65535 if channels in (2, 4) else None
+    colors = values if channels == 1 else values[..., 0] if channels == 2 else values[..., :3]
+    return picture(name, "PNG", colors, 65535, details, alpha=alpha)
+
+
+def _opacity_means_nothing(kind: str, image: Image.Image, data: bytes) -> bool:
+    """Whether the fourth channel is there by accident: a TGA may say so, and a BMP that is 0 everywhere has none."""
+    if not image.has_transparency_data:
+        return False
+    if kind == "TGA":
+        return data[17] & 15 == 0
+    return kind == "BMP" and image.convert("RGBA").getchannel("A").getextrema() == (0, 0)

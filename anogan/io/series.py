@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anogan.io.files import find_images, kind_of
+from anogan.io.formats import RASTERS
 from anogan.io.pixels import MAX_VOLUME, WindowChoice
 from anogan.io.raster import read_raster
 from anogan.series import Series
@@ -103,7 +104,7 @@ def iter_series(
 def not_an_image(path: str | os.PathLike[str]) -> ValueError:
     """Return what to raise for a file of an unknown kind."""
     return ValueError(
-        f"{os.fspath(path)}: is not a PNG, JPEG, TIFF, DICOM or NIfTI image, whatever its name; export it as one"
+        f"{os.fspath(path)}: is not a {RASTERS}, DICOM or NIfTI image, whatever its name; export it as one"
     )
 
 
