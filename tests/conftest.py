@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
+# Networks this small gain nothing by a second thread, and threads of torch wait for a busy core in a loop, ten times as
+# long. Set before torch is imported; servers, kernels and commands that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
