@@ -14,6 +14,7 @@ import numpy as np
 from anogan import gate, io, transforms
 from anogan.config import Config
 from anogan.io.files import named
+from anogan.io.masks import read_mask
 from anogan.io.pixels import WindowChoice
 from anogan.listing import Entry, read_listing
 from anogan.scan import Scan
@@ -100,14 +101,9 @@ class ScanSet(Sequence[Item]):
                 yield dataclasses.replace(longest, scans=scans)
 
     def read_mask(self, index: int) -> np.ndarray | None:
-        """Read where one image is abnormal: (H, W) bool, or None when nobody has drawn it."""
+        """Read where one image is abnormal, (H, W) bool, as `io.masks.read_mask` does; None: nobody has drawn it."""
         path = self.items[index].mask
-        if path is None:
-            return None
-        scan = io.read_scan(path)
-        drawn = scan.pixels if scan.pixels.ndim == 2 else scan.pixels.max(axis=2)
-        # Masks hold 0 and 255, 0 and 1, or class numbers; a JPEG holds noise beside them.
-        return drawn >= 0.5 if scan.format == "JPEG" else drawn > 0
+        return None if path is None else read_mask(path)
 
     def subset(self, indices: Iterable[int]) -> ScanSet:
         """Return the images at these places, in this order."""

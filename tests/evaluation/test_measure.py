@@ -228,7 +228,7 @@ def test_a_mask_that_cannot_be_used_takes_its_image_out_of_the_pixel_figures_alo
     """The masks of 128 and 255 are cut off and of another size; that of 230 is whole."""
     torn, wrong = tmp_path / "torn.png", tmp_path / "wrong.png"
     torn.write_bytes((tmp_path / "mask.png").read_bytes()[:40])
-    cv2.imwrite(str(wrong), np.full((4, 4), 255, np.uint8))
+    cv2.imwrite(str(wrong), np.eye(4, dtype=np.uint8) * 255)
     masks = {"a128": torn, "a255": wrong}
     spoiled = ScanSet("test", tuple(replace(item, mask=masks.get(item.path.stem, item.mask)) for item in split))
     whole, report = evaluate(Known(), split), evaluate(Known(), spoiled, out=tmp_path / "out")
@@ -245,6 +245,21 @@ def test_a_mask_that_cannot_be_used_takes_its_image_out_of_the_pixel_figures_alo
     assert lines[-2:] == [f"  {row['file']}: {row['reason']}" for row in report.unusable_masks]
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == report.to_json()
     assert not whole.unusable_masks
+
+
+@pytest.mark.parametrize(("value", "words"), [(0, "nothing"), (1, "all")])
+def test_an_abnormal_image_whose_mask_marks_nothing_or_all_is_left_out_and_counted(
+    split: ScanSet, tmp_path: Path, value: int, words: str
+) -> None:
+    """Its pixels counted as healthy before, which made the figures worse without a word."""
+    blank = tmp_path / "blank.png"
+    cv2.imwrite(str(blank), np.full((8, 8), value, np.uint8))
+    items = tuple(replace(item, mask=blank) if item.path.stem == "a255" else item for item in split)
+    whole, report = evaluate(Known(), split), evaluate(Known(), ScanSet("test", items))
+    assert (report.pixel_auroc, report.aupro) == (whole.pixel_auroc, whole.aupro)
+    (row,) = report.unusable_masks
+    assert row["reason"].startswith(f"{blank}: the mask marks {words} of the image;")
+    assert "Pixel figures leave out 1 abnormal images whose masks cannot be used." in report.notes
 
 
 class Faceless(Known):
