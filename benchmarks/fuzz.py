@@ -25,7 +25,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import tifffile
+from PIL import Image, features
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -148,6 +149,68 @@ def raster_seeds() -> Iterator[bytes]:
     yield coded("TIFF", pixels, compression="jpeg")
     yield coded("JPEG", pixels)
     yield coded("JPEG", np.repeat(pixels[..., None], 3, axis=2), progressive=True)
+    yield from tiff_seeds(pixels)
+    yield from other_seeds(pixels)
+
+
+def tiff_seeds(pixels: np.ndarray) -> Iterator[bytes]:
+    """Yield TIFF files of the layouts, numbers and compressions that differ."""
+    colors = np.stack([pixels, pixels.T, pixels[::-1]], axis=-1)
+    for compression in (None, "lzw", "zlib", "packbits", "zstd"):
+        yield tiff(pixels, compression=compression, rowsperstrip=5)
+        yield tiff(colors, compression=compression, tile=(16, 16), planarconfig="contig")
+    yield tiff(np.moveaxis(colors, -1, 0).astype(np.uint16), photometric="rgb", planarconfig="separate", byteorder=">")
+    yield tiff(pixels.astype(np.float32), compression="zlib", predictor=3)
+    yield tiff(pixels.astype(np.int32), compression="lzw", predictor=2, bigtiff=True)
+    yield tiff(pixels.astype(np.float64) - 7)
+    yield tiff(np.dstack([colors, pixels]), photometric="rgb", extrasamples=["unassalpha"])
+    yield tiff(np.dstack([colors, pixels]), photometric="separated")
+    yield tiff(pixels, photometric="palette", colormap=np.arange(768, dtype=np.uint16).reshape(3, 256) * 85)
+    yield tiff(colors, photometric="rgb", compression="jpeg", tile=(16, 16))
+    yield tiff(pixels > 100, photometric="minisblack")
+    for scheme in ("tiff_ccitt", "group3", "group4"):
+        yield coded("TIFF", pixels > 100, compression=scheme)
+
+
+def tiff(pixels: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, **({"metadata": None} | options))
+    return buffer.getvalue()
+
+
+def other_seeds(pixels: np.ndarray) -> Iterator[bytes]:
+    """Yield pictures of the formats that are known by their first bytes."""
+    colors = np.stack([pixels, pixels.T, pixels[::-1]], axis=-1)
+    for array in (pixels, colors, pixels > 100):
+        yield coded("BMP", array)
+        yield coded("GIF", array)
+        yield coded("PPM", array)
+    yield b"P5 16 16 1000\n" + pixels.astype(">u2").tobytes()
+    yield b"P3 16 16 200\n" + b" ".join(b"%d" % value for value in colors.ravel() % 200)
+    runs = b"".join(b"".join(bytes([1, value]) for value in row) + b"\0\0" for row in pixels) + b"\0\1"
+    header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, 1078, 40, 16, 16, 1, 8, 1, 0, 0, 0, 0, 0)
+    yield header + bytes(1024) + runs
+    for lossless in (False, True):
+        yield coded("WEBP", np.dstack([colors, pixels]), lossless=lossless)
+    if features.check("avif"):
+        yield coded("AVIF", colors)
+    for array in (pixels, pixels.astype(np.uint16) * 100, colors):
+        yield coded("JPEG2000", array)
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, "JPEG2000")
+        yield buffer.getvalue()
+
+
+def tga_seeds() -> Iterator[bytes]:
+    """Yield pictures that are known by their name as well, which `judge` gives them."""
+    pixels = (np.add.outer(np.arange(16), np.arange(16)) * 8).astype(np.uint8)
+    palette = Image.fromarray(pixels).convert("P")
+    for array in (pixels, np.dstack([pixels] * 3), np.dstack([pixels] * 4)):
+        yield coded("TGA", array)
+        yield coded("TGA", array, compression="tga_rle")
+    buffer = io.BytesIO()
+    palette.save(buffer, "TGA")
+    yield buffer.getvalue()
 
 
 # Cases
@@ -205,8 +268,9 @@ def set_number(data: bytearray, chance: random.Random) -> bytearray:
 def judge(path: Path) -> str:
     """Read a file as users do, and return what is wrong with how that went, or ""."""
     from anogan import io as readers
+    from anogan.io.masks import read_mask
 
-    for read in (readers.read_scan, readers.read_frames, readers.read_subject):
+    for read in (readers.read_scan, readers.read_frames, readers.read_subject, read_mask, read_tga):
         try:
             told = repr(read(path))
         except ValueError as error:
@@ -220,6 +284,15 @@ def judge(path: Path) -> str:
         if any(secret in told for secret in SECRETS):
             return f"{read.__name__}: tells of the patient"
     return ""
+
+
+def read_tga(path: Path) -> object:
+    """Read a file as if it were called a TGA, if its header is one's."""
+    from anogan.io.formats import raster_format
+    from anogan.io.raster import read_raster
+
+    data = path.read_bytes()
+    return read_raster(f"{path}: .tga", data) if raster_format(data[:64], "a.tga") == "TGA" else None
 
 
 def work(pipe: Connection) -> None:
@@ -305,7 +378,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/fuzz"))
     options = parser.parse_args()
     chance = random.Random(options.random)
-    seeds = [*dicom_seeds(), *raster_seeds()]
+    seeds = [*dicom_seeds(), *raster_seeds(), *tga_seeds()]
     for folder in options.seeds:
         files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size < MAX_SEED]
         seeds += [path.read_bytes() for path in files]

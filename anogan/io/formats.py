@@ -7,8 +7,8 @@ import re
 from pathlib import PurePath
 from struct import unpack_from
 
-from anogan.io import tiff
 from anogan.io.codestream import JP2
+from anogan.io.tiff_tags import BIG, LITTLE
 
 RASTERS = "PNG, JPEG, TIFF, BMP, GIF, WebP, AVIF, JPEG 2000, PNM, TGA"
 """What is read beside DICOM and NIfTI, for sentences."""
@@ -26,7 +26,7 @@ HEADER = 32
 _STARTS = [
     ("PNG", b"\x89PNG\r\n\x1a\n"),
     ("JPEG", b"\xff\xd8\xff"),
-    *(("TIFF", start) for start in (*tiff.LITTLE, *tiff.BIG)),
+    *(("TIFF", start) for start in (*LITTLE, *BIG)),
     ("GIF", b"GIF87a"),
     ("GIF", b"GIF89a"),
     ("JPEG 2000", JP2),

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, features
 
 from anogan.io.atomic import write_bytes
-from anogan.io.codestream import MAX_SCANS, jpeg_2000_header, jpeg_scans
+from anogan.io.codestream import MAX_SCANS, Stream, Unknown, jpeg_2000_header, jpeg_scans
 from anogan.io.decoded import Picture, picture, upright
 from anogan.io.formats import RASTERS, raster_format
 from anogan.io.pixels import Refused, check_size, too_large
@@ -34,7 +34,7 @@ _PILLOW = {  # our names, and Pillow's
     "TGA": ("TGA",),
 }
 _NEEDS = {"WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}  # that a Pillow may be built without
-_WHOLLY = ("PNG", "GIF")  # of which Pillow reads all that there is
+_WHOLLY = ("PNG", "GIF", "TIFF")  # of which everything is read, or refused before
 _LOSSY = ("JPEG", "WebP", "AVIF", "JPEG 2000")
 
 
@@ -81,8 +81,8 @@ def read_picture(path: str | os.PathLike[str], data: bytes | None = None) -> Pic
         raise ValueError(str(refused)) from None
     except MemoryError:
         raise
-    except Exception:  # decoders fail in many ways on damaged data
-        raise ValueError(f"{name}: is damaged or cut off; copy or export it again") from None
+    except Exception:  # decoders fail in many ways on damaged data, and on what they cannot read
+        raise ValueError(str(_damaged(name, kind))) from None
 
 
 def raster_size(data: bytes) -> tuple[int, int]:
@@ -126,6 +126,15 @@ def data_uri(pixels: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+def _damaged(name: str, kind: str) -> Refused:
+    """Return what to raise where a decoder gives up; it does not say whether it knows this kind of picture."""
+    if kind in _WHOLLY:
+        return Refused(f"{name}: is damaged or cut off; copy or export it again")
+    return Refused(
+        f"{name}: is damaged, cut off, or a kind of {kind} that is not read; copy it again or save it as PNG"
+    )
+
+
 def _opened(name: str, kind: str, data: bytes) -> Image.Image:
     """Return a picture of which no more than the header is read and checked."""
     if kind in _NEEDS and not features.check(_NEEDS[kind]):
@@ -138,12 +147,8 @@ def _opened(name: str, kind: str, data: bytes) -> Image.Image:
         raise too_large(name) from None
     except MemoryError:
         raise
-    except Exception:  # of a kind that Pillow does not read, such as JPEG of 12 bits, or damaged: it does not say which
-        if kind in _WHOLLY:
-            raise
-        raise Refused(
-            f"{name}: is damaged, cut off, or a kind of {kind} that is not read; copy it again, or save it as PNG"
-        ) from None
+    except Exception:
+        raise _damaged(name, kind) from None
     check_size(name, image.height, image.width)
     # MPO: a JPEG of a phone, with a second picture behind the one that counts
     if (image.format != "MPO" and getattr(image, "is_animated", False)) or (kind == "PNM" and _goes_on(data)):
@@ -176,9 +181,13 @@ def _decoded(name: str, kind: str, image: Image.Image, data: bytes) -> Picture:
         if 0 < end < len(data):  # a film of a phone, or another picture
             details["not read"] = f"{len(data) - end:,} bytes behind the picture"
     orientation = image.getexif().get(0x0112, 1)
+    stream = _stream(name, image, data) if kind == "JPEG 2000" else None
     image.load()
+    if stream is not None and stream.precision != 8:
+        return _deep_jpeg_2000(name, stream, data, details)
     if kind == "PNG" and data[24] == 16 and (image.mode != "I;16" or "transparency" in image.info):
-        return _deep_png(name, upright(imagecodecs.png_decode(data), orientation), details | {"bits": "16"})
+        values = upright(imagecodecs.png_decode(data), orientation)
+        return _deep(name, kind, values, 16, details)
     if kind == "PNG" and data[24:26] in (b"\x02\x00", b"\x04\x00") and "transparency" in image.info:
         image.info["transparency"] *= 255 // (2 ** data[24] - 1)  # Pillow spreads the grays and not the transparent one
     if kind == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
@@ -195,21 +204,44 @@ def _decoded(name: str, kind: str, image: Image.Image, data: bytes) -> Picture:
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
     if image.mode.startswith("I"):
         most, details["bits"] = 65535, "16"
-        if kind == "JPEG 2000":  # Pillow shifts to the upper bits
-            bits = jpeg_2000_header(data).precision
-            most, details["bits"] = (2**bits - 1) << (16 - bits), str(bits)
     else:
         image = image.convert("L" if image.mode in ("1", "L") else "RGB")
     lossy = kind in _LOSSY
     return picture(name, kind, np.asarray(image), most, details, alpha=alpha, associated=True, index=index, lossy=lossy)
 
 
-def _deep_png(name: str, values: np.ndarray, details: dict[str, str]) -> Picture:
-    """Return a PNG of 16 bits with color or opacity, of which Pillow keeps 8 bits."""
-    channels = values.shape[2] if values.ndim == 3 else 1
-    alpha = values[..., -1].astype(np.float32) / 65535 if channels in (2, 4) else None
-    colors = values if channels == 1 else values[..., 0] if channels == 2 else values[..., :3]
-    return picture(name, "PNG", colors, 65535, details, alpha=alpha)
+def _deep(name: str, kind: str, values: np.ndarray, bits: int, details: dict[str, str]) -> Picture:
+    """Return gray or color, perhaps with opacity, of a depth that Pillow brings to 8 bits."""
+    channels, most = values.shape[2] if values.ndim == 3 else 1, 2**bits - 1
+    alpha = values[..., -1].astype(np.float32) / np.float32(most) if channels in (2, 4) else None
+    colors = values if values.ndim == 2 else values[..., 0] if channels < 3 else values[..., :3]
+    lossy = kind in _LOSSY
+    return picture(name, kind, colors, most, details | {"bits": str(bits)}, alpha=alpha, lossy=lossy)
+
+
+def _stream(name: str, image: Image.Image, data: bytes) -> Stream:
+    """Return the header of JPEG 2000, which its decoder obeys, and which must agree with that of the file around it."""
+    try:
+        stream = jpeg_2000_header(data)
+    except Unknown:
+        raise _damaged(name, "JPEG 2000") from None
+    if stream.size[:2] != (image.height, image.width):
+        raise _damaged(name, "JPEG 2000")
+    if not 0 < stream.precision <= 16 or stream.size.samples > 4:
+        raise Refused(f"{name}: is JPEG 2000 of more than 4 samples, of unlike ones or of over 16 bits; save it as PNG")
+    return stream
+
+
+def _deep_jpeg_2000(name: str, stream: Stream, data: bytes, details: dict[str, str]) -> Picture:
+    """Return JPEG 2000 of other than 8 bits, of which Pillow makes white black (it rounds 65535 up to 256 of 255)."""
+    head = data[: data.find(b"\xff\x4f\xff\x51")]
+    spaces = re.findall(rb"colr\x01..(....)", head, re.DOTALL)  # enumerated (ISO 15444-1, I.5.3.3): 16 is RGB, 17 gray
+    if b"pclr" in head or any(int.from_bytes(space, "big") not in (16, 17) for space in spaces):
+        raise Refused(f"{name}: is JPEG 2000 of {stream.precision} bits in unusual colors; save it as PNG")
+    values = imagecodecs.jpeg2k_decode(data).astype(np.int64)
+    if stream.signed:
+        values += 1 << (stream.precision - 1)
+    return _deep(name, "JPEG 2000", values, stream.precision, details)
 
 
 def _opacity_means_nothing(kind: str, image: Image.Image, data: bytes) -> bool:

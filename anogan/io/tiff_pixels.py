@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import lzma
 import zlib
 
 import imagecodecs
 import numpy as np
 
-from anogan.io import tiff
 from anogan.io.codestream import MAX_SCANS, Unknown, jpeg_header, jpeg_scans
 from anogan.io.decoded import Picture, picture, upright
 from anogan.io.pixels import Refused
-from anogan.io.tiff import Layout, damaged, unread
+from anogan.io.tiff import Compression, Layout, Photometric, read_layout, unread
+from anogan.io.tiff_tags import damaged
 
+_LZMA_MEMORY = 1 << 27
+"""Bytes that LZMA may take for itself, which its header asks for: level 9 needs half of them."""
 _NAMES = {
-    tiff.GRAY_WHITE: "gray, 0 is white",
-    tiff.GRAY: "gray",
-    tiff.RGB: "RGB",
-    tiff.PALETTE: "palette",
-    tiff.MASK: "black and white",
-    tiff.CMYK: "CMYK",
-    tiff.YCBCR: "YCbCr",
+    Photometric.GRAY_WHITE: "gray, 0 is white",
+    Photometric.GRAY: "gray",
+    Photometric.RGB: "RGB",
+    Photometric.PALETTE: "palette",
+    Photometric.MASK: "black and white",
+    Photometric.CMYK: "CMYK",
+    Photometric.YCBCR: "YCbCr",
 }
 
 
@@ -32,7 +35,7 @@ def read_tiff(name: str, data: bytes) -> Picture:
     Refused
         As `anogan.io.tiff.read_layout`, or its strips or tiles cannot be decoded.
     """
-    layout = tiff.read_layout(name, data)
+    layout = read_layout(name, data)
     try:
         numbers = upright(_numbers(name, layout, data), layout.orientation)
     except (Refused, MemoryError):
@@ -57,14 +60,14 @@ def _interpreted(name: str, layout: Layout, numbers: np.ndarray, details: dict[s
             raise unread(name, "whose opacity has no known range")
         alpha = opacity / np.float32(most or 1)
     index = None
-    if layout.photometric == tiff.PALETTE:
+    if layout.photometric == Photometric.PALETTE:
         assert layout.colormap is not None
         index = colors[..., 0]
         values, most = layout.colormap[index], 1
-    elif layout.photometric == tiff.CMYK:
+    elif layout.photometric == Photometric.CMYK:
         inks = colors.astype(np.float32) / np.float32(most or 1)
         values, most = (1 - inks[..., :3]) * (1 - inks[..., 3:]), 1
-    elif layout.photometric == tiff.YCBCR and layout.compression != tiff.JPEG:
+    elif layout.photometric == Photometric.YCBCR and layout.compression != Compression.JPEG:
         values = _rgb(colors)
     else:
         values = colors[..., 0] if layout.colors == 1 else colors
@@ -77,8 +80,8 @@ def _interpreted(name: str, layout: Layout, numbers: np.ndarray, details: dict[s
         alpha=alpha,
         associated=layout.associated,
         index=index,
-        white_is_zero=layout.photometric == tiff.GRAY_WHITE,
-        lossy=layout.compression == tiff.JPEG,
+        white_is_zero=layout.photometric == Photometric.GRAY_WHITE,
+        lossy=layout.compression == Compression.JPEG,
     )
 
 
@@ -115,10 +118,10 @@ def _dtype(layout: Layout) -> np.dtype:
 def _chunk(name: str, layout: Layout, data: bytes, shape: tuple[int, int, int], least: int) -> np.ndarray:
     """Return the numbers of a strip or tile, (rows, columns, samples); of a last strip, at least the rows it shows."""
     rows, columns, samples = shape
-    if layout.compression == tiff.JPEG:
+    if layout.compression == Compression.JPEG:
         return _jpeg(name, layout, data, shape, least)
     raw: bytes | bytearray = imagecodecs.bitorder_decode(data) if layout.reversed_bits else data
-    if layout.compression in (tiff.CCITT, tiff.CCITT_3, tiff.CCITT_4):
+    if layout.compression in (Compression.FAX, Compression.FAX_3, Compression.FAX_4):
         return _ccitt(layout, raw, least, columns)
     row = -(-columns * samples * layout.bits // 8)
     raw = _unpacked(layout.compression, raw, rows * row)
@@ -128,15 +131,17 @@ def _chunk(name: str, layout: Layout, data: bytes, shape: tuple[int, int, int], 
     return _unpredicted(layout, raw[: rows * row], (rows, columns, samples))
 
 
-def _unpacked(compression: int, raw: bytes | bytearray, most: int) -> bytes | bytearray:
+def _unpacked(compression: Compression, raw: bytes | bytearray, most: int) -> bytes | bytearray:
     """Return the bytes of a strip or tile; no more than it can hold are unpacked."""
-    if compression == tiff.LZW:
+    if compression == Compression.LZW:
         return imagecodecs.lzw_decode(raw, out=most)
-    if compression in (tiff.DEFLATE, tiff.OLD_DEFLATE):
+    if compression in (Compression.DEFLATE, Compression.OLD_DEFLATE):
         return zlib.decompressobj().decompress(raw, most)
-    if compression == tiff.PACKBITS:
+    if compression == Compression.LZMA:
+        return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY).decompress(raw, most)
+    if compression == Compression.PACKBITS:
         return imagecodecs.packbits_decode(raw, out=most)
-    if compression == tiff.ZSTD:
+    if compression == Compression.ZSTD:
         return imagecodecs.zstd_decode(raw, out=most)
     return raw
 
@@ -164,9 +169,9 @@ def _unpredicted(layout: Layout, raw: bytes | bytearray, shape: tuple[int, int, 
 
 def _ccitt(layout: Layout, raw: bytes | bytearray, rows: int, columns: int) -> np.ndarray:
     """Return a fax's black and white, (rows, columns, 1) of 0 and 1."""
-    if layout.compression == tiff.CCITT:
+    if layout.compression == Compression.FAX:
         bits = imagecodecs.ccittrle_decode(raw, rows, columns)
-    elif layout.compression == tiff.CCITT_3:
+    elif layout.compression == Compression.FAX_3:
         bits = imagecodecs.ccittfax3_decode(raw, rows, columns, t4options=layout.t4_options)
     else:
         bits = imagecodecs.ccittfax4_decode(raw, rows, columns)
@@ -185,7 +190,7 @@ def _jpeg(name: str, layout: Layout, raw: bytes, shape: tuple[int, int, int], le
         raise damaged(name)
     if scans > MAX_SCANS:
         raise Refused(f"{name}: has more than {MAX_SCANS} scans in a strip of JPEG, too slow to decode; save it anew")
-    color = {tiff.RGB: "RGB", tiff.YCBCR: "YCBCR", tiff.CMYK: "CMYK"}.get(layout.photometric, "")
+    color = {Photometric.RGB: "RGB", Photometric.YCBCR: "YCBCR", Photometric.CMYK: "CMYK"}.get(layout.photometric, "")
     if shape[2] == 1:
         color = "GRAYSCALE"
     elif not color or shape[2] != layout.colors:

@@ -129,14 +129,39 @@ def test_several_pictures_in_one_pnm() -> None:
     assert "cut off" in refused(one[:-1])
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 16])
-def test_jpeg_2000_of_any_depth(bits: int) -> None:
-    values = RNG.integers(0, 2**bits, (HIGH, WIDE)).astype(np.uint8 if bits == 8 else np.uint16)
+@pytest.mark.parametrize("bits", [1, 4, 8, 10, 12, 16])
+@pytest.mark.parametrize("samples", [1, 2, 3, 4])
+def test_jpeg_2000_of_any_depth(bits: int, samples: int) -> None:
+    """White stays white: Pillow rounds 65535 up to 256, which is black in a byte."""
+    values = RNG.integers(0, 2**bits, (HIGH, WIDE, samples)).astype(np.uint8 if bits <= 8 else np.uint16)
+    values[0, 0] = 2**bits - 1
+    right = values / (2**bits - 1)
+    opacity = right[..., -1:] if samples in (2, 4) else 1
+    right = right[..., : 3 if samples > 2 else 1] * opacity
     for codec in ("jp2", "j2k"):
-        data = imagecodecs.jpeg2k_encode(values, codecformat=codec, reversible=True, bitspersample=bits)
+        data = imagecodecs.jpeg2k_encode(
+            np.squeeze(values), codecformat=codec, reversible=True, level=0, bitspersample=bits
+        )
         scan = read_raster("a.img", data)
-        np.testing.assert_allclose(scan.pixels, values / (2**bits - 1), atol=1e-6)
+        seen = scan.pixels if scan.pixels.ndim == 3 else scan.pixels[..., None]
+        np.testing.assert_allclose(seen, np.broadcast_to(right, seen.shape), atol=0.003 if bits == 8 else 1e-6)
         assert scan.details["bits"] == str(bits)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16])
+def test_signed_jpeg_2000(kind: type) -> None:
+    ends = np.iinfo(kind)
+    values = RNG.integers(ends.min, ends.max, (HIGH, WIDE), kind, endpoint=True)
+    data = imagecodecs.jpeg2k_encode(values, reversible=True, level=0)
+    right = (values.astype(float) - ends.min) / (ends.max - ends.min)
+    np.testing.assert_allclose(read(data), right, atol=1e-6)
+
+
+def test_jpeg_2000_whose_file_and_stream_differ_in_size() -> None:
+    data = coded(GRAY, "JPEG2000")
+    place = data.index(b"ihdr") + 4
+    wrong = data[:place] + struct.pack(">II", HIGH, WIDE + 1) + data[place + 8 :]
+    assert "is damaged, cut off, or a kind of JPEG 2000" in refused(wrong)
 
 
 @pytest.mark.parametrize("flags", [0x00, 0x08, 0x20, 0x28, 0x10, 0x30])
@@ -202,7 +227,7 @@ def test_bitmaps_by_hand() -> None:
 
 def test_a_bitmap_that_is_not_read_is_not_called_damaged_alone() -> None:
     assert refused(bmp(24, COLORS.tobytes(), compression=5)) == (
-        "is damaged, cut off, or a kind of BMP that is not read; copy it again, or save it as PNG"
+        "is damaged, cut off, or a kind of BMP that is not read; copy it again or save it as PNG"
     )
 
 
@@ -317,9 +342,7 @@ def test_jpeg_of_inks_is_turned_round_where_adobes_marker_says_so() -> None:
 def test_a_jpeg_of_more_bits_is_right_or_refused_truly(bits: int) -> None:
     values = SMOOTH.astype(np.uint16) * 2 ** (bits - 8)
     data = imagecodecs.ljpeg_encode(values, bitspersample=bits)
-    assert refused(data) == (
-        "is damaged, cut off, or a kind of JPEG that is not read; copy it again, or save it as PNG"
-    )
+    assert refused(data) == ("is damaged, cut off, or a kind of JPEG that is not read; copy it again or save it as PNG")
 
 
 # Guards

@@ -15,7 +15,7 @@ from PIL import Image
 
 from anogan.io import find_images, read_scan, write_png
 from anogan.io.formats import RASTERS
-from anogan.io.tiff import LITTLE
+from anogan.io.tiff_tags import LITTLE
 
 RAMP = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import lzma
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -109,7 +111,7 @@ def test_every_kind_of_number_in_every_layout(kind: str, colors: str) -> None:
     options = {"photometric": "rgb", "planarconfig": colors} if colors in ("contig", "separate") else {}
     options = options or {"photometric": colors}
     for order, compression, tile in itertools.product(
-        "<>", (None, "lzw", "zlib", "packbits", "zstd"), (None, (16, 16))
+        "<>", (None, "lzw", "zlib", "packbits", "zstd", "lzma"), (None, (16, 16))
     ):
         for predictor in (None,) if compression in (None, "packbits") else (None, 2 if dtype.kind != "f" else 3):
             data = written(
@@ -310,7 +312,8 @@ GRAY = bytes(HIGH * WIDE)
         ({258: ("H", [8] * 5), 277: ("H", [5])}, 5 * GRAY, "holds 5 channels"),
         ({258: ("H", [8, 8]), 277: ("H", [2])}, 2 * GRAY, "holds 2 channels"),
         ({317: ("H", [34892])}, GRAY, "with a predictor of the number 34892"),
-        ({317: ("H", [2]), 258: ("H", [4])}, GRAY, "with differences of 4 bits"),
+        ({317: ("H", [2]), 258: ("H", [4]), 259: ("H", [5])}, GRAY, "with differences of 4 bits"),
+        ({317: ("H", [2])}, GRAY, "with differences, but without a compression that has them"),
         ({32997: ("H", [5])}, GRAY, "holds several pages or frames"),
         ({33629: ("I", [1, 2, 3])}, GRAY, "holds several pages or frames"),
         ({270: ("s", [*b"ImageJ=1.53t\nimages=5\nslices=5\n\0"])}, GRAY, "holds several pages or frames"),
@@ -371,8 +374,9 @@ def test_rgb_whose_jpeg_says_ycbcr_is_not_guessed() -> None:
     assert "its tags and its JPEG differ in whether its colors are RGB" in refused(built(tags, coded.getvalue()))
 
 
-def test_strips_that_unpack_to_more_are_cut_there() -> None:
-    bomb = built({259: ("H", [8])}, zlib.compress(bytes(80 << 20), 9))
+@pytest.mark.parametrize(("code", "compress"), [(8, zlib.compress), (34925, lzma.compress)])
+def test_strips_that_unpack_to_more_are_cut_there(code: int, compress: Callable[[bytes], bytes]) -> None:
+    bomb = built({259: ("H", [code])}, compress(bytes(80 << 20)))
     tracemalloc.start()
     seen = read(bomb)
     assert seen.shape == (HIGH, WIDE)

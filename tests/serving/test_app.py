@@ -259,7 +259,7 @@ def test_415_by_the_form(api: SimpleNamespace) -> None:
 def test_a_damaged_photo_is_422(api: SimpleNamespace) -> None:
     whole = photo(7, side=64, kind="JPEG")
     assert problem(api.send(whole[: len(whole) // 2]), 422) == (
-        "photo: is damaged, cut off, or a kind of JPEG that is not read; copy it again, or save it as PNG"
+        "photo: is damaged, cut off, or a kind of JPEG that is not read; copy it again or save it as PNG"
     )
     assert problem(api.send(b"\x89PNG\r\n\x1a\n" + bytes(50)), 422).startswith("photo: is damaged or cut off")
 
