@@ -39,8 +39,8 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
     ValueError
         The file cannot be read as one image, or the region cannot be known: nothing or everything is marked, or the
         whole border and most of the image, as in a mask drawn black on white; values below 0; areas of a lower value
-        beside soft edges; a palette whose first color is not black while another is; opaque black beside opaque colors
-        on a transparent ground; a dark picture in a lossy format.
+        beside soft edges, or faint speckles; a palette whose first color is not black while another is; colors that
+        tell another region than their opacity, or black among them; a dark picture in a lossy format.
     """
     name = os.fspath(path)
     if kind_of(path) == "raster":
@@ -78,13 +78,18 @@ def _brightness(pixels: np.ndarray) -> np.ndarray:
 def _levels(name: str, picture: Picture) -> np.ndarray:
     """Return the values that tell the region, (H, W) float64, 0 where it is not: brightness, opacity or numbers."""
     bright = _brightness(picture.pixels if picture.stored is None else picture.stored)
-    if picture.alpha is not None and picture.alpha.min() < picture.alpha.max():
+    if picture.alpha is not None and picture.alpha.min() <= picture.alpha.max() / 2:
         paint = bright[picture.alpha > picture.alpha.max() / 2]
         if paint.any() and not paint.all():
             raise _unclear(
                 f"{name}: the mask holds black and other colors on a transparent ground, which may be either"
             )
-        return bright if paint.any() else picture.alpha.astype(np.float64)
+        alpha = picture.alpha.astype(np.float64)
+        if paint.any():
+            differ = _inside(name, alpha, picture.lossy) != _inside(name, bright, picture.lossy)
+            if (differ & (np.abs(alpha / alpha.max() - 0.5) > 0.02)).any():  # at a half, colors are rounded
+                raise _unclear(f"{name}: the mask's colors and its opacity tell different regions")
+        return alpha
     if picture.index is not None:
         if bright.all() or not bright.any():  # the colors tell nothing
             return (picture.index != 0).astype(np.float64)
@@ -100,6 +105,8 @@ def _inside(name: str, levels: np.ndarray, lossy: bool) -> np.ndarray:
     top = levels.max()
     summits = (levels == ndimage.maximum_filter(levels, 3)) & (levels > 0)
     if not lossy and np.isin(levels[levels > 0], np.unique(levels[summits])).all():
+        if _speckled(levels, (levels > 0) & (levels <= top * _TRACE)):
+            raise _unclear(f"{name}: the mask holds speckles that are faint beside its brightest value")
         return levels > 0
     side, step = (5, top * _TRACE) if lossy else (3, 0)
     highest, lowest = ndimage.maximum_filter(levels, side), ndimage.minimum_filter(levels, side)
@@ -110,3 +117,12 @@ def _inside(name: str, levels: np.ndarray, lossy: bool) -> np.ndarray:
             "which may be region or not"
         )
     return levels > top / 2
+
+
+def _speckled(levels: np.ndarray, where: np.ndarray) -> bool:
+    """Whether fewer than 2 in 5 of the neighbors of some pixels have their value: areas have most, noise has few."""
+    if not where.any():
+        return False
+    framed = np.pad(levels, 1, constant_values=-1)
+    neighbors = (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:])
+    return bool(np.mean([(other == levels)[where].mean() for other in neighbors]) < 0.4)
