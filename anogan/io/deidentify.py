@@ -19,13 +19,13 @@ from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels.utils import get_expected_length
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 import anogan
 from anogan.io.atomic import write_bytes
 from anogan.io.confidentiality import EDITION, clean
+from anogan.io.dicom.decoding import uncover
 from anogan.io.files import kind_of
 from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused
@@ -124,7 +124,8 @@ def deidentified(
     """De-identify one data set, which is changed, and return its place below a folder and the file's bytes.
 
     `tally` counts what was done to which attribute. Compressed pixels are decompressed, because their streams may carry
-    comments, and what follows the pixels of others is cut off; the pixels are the same.
+    comments; what follows the pixels of others is cut off, and unused bits, which may hold an overlay, are cleared. The
+    pixels are the same.
 
     Raises
     ------
@@ -188,15 +189,9 @@ def _bare_pixels(ds: Dataset) -> None:
     if "TransferSyntaxUID" not in ds.file_meta:  # as it was read, which old files leave unsaid
         implicit = ds.original_encoding[0] is not False
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    if ds.file_meta.TransferSyntaxUID.is_encapsulated:
-        if ds.get("BitsAllocated") == 1:  # pydicom would write a byte for each bit
-            raise Refused("holds compressed pixels of one bit, which cannot be written anew; export it uncompressed")
-        ds.decompress(generate_instance_uid=False)
-    elif "PixelData" in ds:
-        length = get_expected_length(ds)
-        if len(ds.PixelData) < length:
-            raise Refused("is cut off; copy or export it again")
-        ds.PixelData = ds.PixelData[:length] + bytes(length % 2)
+    if ds.file_meta.TransferSyntaxUID.is_encapsulated and ds.get("BitsAllocated") == 1:  # a byte for each bit
+        raise Refused("holds compressed pixels of one bit, which cannot be written anew; export it uncompressed")
+    uncover(ds, max(1, int(ds.get("NumberOfFrames") or 1)))
 
 
 def _may_show_text(ds: Dataset) -> str:

@@ -10,7 +10,6 @@ import mmap
 import os
 import re
 from collections.abc import Callable
-from itertools import pairwise
 from struct import calcsize, iter_unpack
 
 from pydicom.uid import (
@@ -137,45 +136,68 @@ def _check_pixels(elements: Elements, start: int, end: int) -> None:
     )
     if not rows or not columns:
         return  # no image; the reader says so
-    frames = elements.text(_FRAMES)
-    check_size(elements.name, rows, columns, int(frames) if re.fullmatch("[0-9]{1,12}", frames) else 1)
+    told = elements.text(_FRAMES)
+    frames = max(1, int(told)) if re.fullmatch(r"\+?[0-9]{1,12}", told) else 1
+    check_size(elements.name, rows, columns, frames)
     if elements.text(_SYNTAX) in (
         *JPEGTransferSyntaxes,
         *JPEGLSTransferSyntaxes,
         *JPEG2000TransferSyntaxes,
         RLELossless,
     ):
-        _check_frames(elements, _fragments(elements, start, end), Size(rows, columns, samples), bits)
+        found = _check_frames(elements, _fragments(elements, start, end), Size(rows, columns, samples), bits)
+        if found != frames:
+            count = "1 compressed frame" if found == 1 else f"{found} compressed frames"
+            raise Refused(f"{elements.name}: holds {count}, but its header says {frames}; {AGAIN}")
 
 
 def _fragments(elements: Elements, start: int, end: int) -> list[tuple[int, int]]:
-    """Return place and length of the fragments, at some of which frames begin (PS3.5, A.4)."""
+    """Return place and length of the fragments: the table of frames, and those that hold them (PS3.5, A.4)."""
     fragments, whole = elements.fragments(start, end)
     if not whole or len(fragments) < 2:
         raise Refused(f"{elements.name}: its compressed pixels are damaged or cut off; {AGAIN}")
-    (place, length), *fragments = fragments
-    _check_offsets(elements.name, elements.data[place : place + length], "I", fragments)
-    _check_offsets(elements.name, elements.values.get(_FRAME_OFFSETS, b""), "Q", fragments)
     return fragments
 
 
-def _check_offsets(name: str, table: bytes, kind: str, fragments: list[tuple[int, int]]) -> None:
-    """Refuse a table of frames by which a frame would begin anywhere but at a fragment, or end before it begins."""
-    begins = {place - fragments[0][0] for place, _ in fragments}
-    offsets = [offset for (offset,) in iter_unpack(f"<{kind}", table[: len(table) // calcsize(kind) * calcsize(kind)])]
-    if offsets and (offsets[0] != 0 or offsets != sorted(set(offsets)) or not begins.issuperset(offsets)):
-        raise Refused(f"{name}: its table of where frames begin is damaged; {AGAIN}")
-
-
-def _check_frames(elements: Elements, fragments: list[tuple[int, int]], size: Size, bits: int) -> None:
-    """Refuse compressed frames that are larger than the image."""
-    syntax = elements.text(_SYNTAX)
+def _check_frames(elements: Elements, fragments: list[tuple[int, int]], size: Size, bits: int) -> int:
+    """Count compressed frames, or refuse those that are larger than the image, cut off, or not where a table says."""
+    (place, length), *fragments = fragments
+    table, syntax = elements.data[place : place + length], elements.text(_SYNTAX)
     if syntax == RLELossless:  # its runs take at most two bytes for each byte (PS3.5, G.3)
         most = 2 * size.rows * size.columns * size.samples * max(bits // 8, 1) + 1024
         if any(length > most for _, length in fragments):
             raise Refused(f"{elements.name}: has more bytes in a compressed frame than the image has; {AGAIN}")
-        return
-    is_jpeg_2000 = syntax in JPEG2000TransferSyntaxes
+        begins = list(range(len(fragments)))
+    else:
+        begins = _begins(elements, fragments, size, syntax in JPEG2000TransferSyntaxes)
+    ends = [*begins[1:], len(fragments)]
+    _check_tables(elements, table, fragments, begins, ends)
+    if syntax == RLELossless or syntax in JPEG2000TransferSyntaxes:
+        return len(begins)
+    return sum(_jpegs(elements, fragments[begin:end]) for begin, end in zip(begins, ends, strict=True))
+
+
+def _check_tables(
+    elements: Elements, table: bytes, fragments: list[tuple[int, int]], begins: list[int], ends: list[int]
+) -> None:
+    """Refuse a table of frames that tells another place or length than the fragments (PS3.3, C.7.6.3.1.8)."""
+    places = [fragments[begin][0] - fragments[0][0] for begin in begins]
+    for offsets in (_integers(table, "I"), _integers(elements.values.get(_FRAME_OFFSETS, b""), "Q")):
+        if offsets and offsets != places:
+            raise Refused(f"{elements.name}: its table of where frames begin is damaged; {AGAIN}")
+    lengths = [sum(length for _, length in fragments[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+    told = _integers(elements.values.get(_FRAME_LENGTHS, b""), "Q")
+    if told and (len(told) != len(lengths) or any(not 0 <= b - a <= 1 for a, b in zip(told, lengths, strict=True))):
+        raise Refused(f"{elements.name}: its table of how long frames are is damaged; {AGAIN}")
+
+
+def _integers(value: bytes, kind: str) -> list[int]:
+    whole = len(value) // calcsize(kind) * calcsize(kind)
+    return [integer for (integer,) in iter_unpack(f"<{kind}", value[:whole])]
+
+
+def _begins(elements: Elements, fragments: list[tuple[int, int]], size: Size, is_jpeg_2000: bool) -> list[int]:
+    """Return the fragments at which frames begin, or refuse a frame that says that it has another size."""
     begins = []
     for index in range(len(fragments)):
         start = _joined(elements, fragments, index, 12)
@@ -187,18 +209,24 @@ def _check_frames(elements: Elements, fragments: list[tuple[int, int]], size: Si
         found = _header_of(elements, fragments, index, jpeg_2000_header if is_jpeg_2000 else jpeg_header).size
         if found != size:
             raise Refused(f"{elements.name}: a compressed frame has {found} where the header says {size}; {AGAIN}")
-    for begin, end in [] if is_jpeg_2000 else pairwise([*begins, len(fragments)]):
-        _check_scans(elements, fragments[begin:end])
+    return begins
 
 
-def _check_scans(elements: Elements, fragments: list[tuple[int, int]]) -> None:
-    """Refuse a JPEG frame that goes over its pixels too often."""
+def _jpegs(elements: Elements, fragments: list[tuple[int, int]]) -> int:
+    """Count the JPEG images in the fragments of one, or refuse one that is cut off or goes over its pixels too often.
+
+    Decoders would fill what is missing with gray, and take no notice of another image behind the first.
+    """
+    data = b"".join(elements.data[place : place + length] for place, length in fragments)
     try:
-        scans, _ = jpeg_scans(b"".join(elements.data[place : place + length] for place, length in fragments))
+        scans, end = jpeg_scans(data)
     except Unknown:
         raise _damaged(elements) from None
     if scans > MAX_SCANS:
         raise Refused(f"{elements.name}: has more than {MAX_SCANS} scans in a frame, too slow to decode; {AGAIN}")
+    if not end:
+        raise Refused(f"{elements.name}: a compressed frame is cut off; {AGAIN}")
+    return 1 + data.count(b"\xff\xd8\xff", end)
 
 
 def _header_of(

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
     ComprehensiveSRStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     SecondaryCaptureImageStorage,
     UltrasoundImageStorage,
@@ -168,7 +170,7 @@ def test_it_goes_on_past_what_it_refuses(tmp_path: Path) -> None:
     good = made(tmp_path / "good.dcm", uids=("1.2.1", "1.2.2", "1.2.3"))
     files = {
         made(tmp_path / "sr.dcm", without_pixels): "without pixels (Comprehensive SR Storage)",
-        made(tmp_path / "cut.dcm", setting(Rows=1000)): "is cut off",
+        made(tmp_path / "cut.dcm", setting(Rows=1000)): "but its header describes 20,000",
         made(tmp_path / "twice.dcm", setting(InstanceNumber=9), uids=("1.2.1", "1.2.2", "1.2.3")): "of an earlier file",
         tmp_path / "none.dcm": "cannot be opened (No such file or directory)",
         tmp_path / "text.dcm": "is not a DICOM file",
@@ -203,13 +205,34 @@ def test_what_hides_in_the_pixel_data_goes(tmp_path: Path) -> None:
     def longer(ds: Dataset) -> None:
         ds.PixelData += b"ZQXWSECRET"
 
-    files = [made(tmp_path / "jpeg.dcm", compressed), made(tmp_path / "longer.dcm", longer)]
-    for file in files:
-        assert file.read_bytes().count(b"ZQXWSECRET") > 3
-        deidentify([file], tmp_path / file.stem)
-        (path,) = find_images([tmp_path / file.stem])
-        assert b"ZQXWSECRET" not in path.read_bytes()
-        np.testing.assert_array_equal(read_scan(path).pixels, read_scan(file).pixels)
+    file = made(tmp_path / "jpeg.dcm", compressed)
+    assert file.read_bytes().count(b"ZQXWSECRET") > 3
+    deidentify([file], tmp_path / "out")
+    (path,) = find_images([tmp_path / "out"])
+    assert b"ZQXWSECRET" not in path.read_bytes()
+    np.testing.assert_array_equal(read_scan(path).pixels, read_scan(file).pixels)
+    _, problems = deidentify([made(tmp_path / "longer.dcm", longer)], tmp_path / "none")
+    assert problems[0][1].startswith("holds 250 bytes of pixels, but its header describes 240")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("high", [11, 15])
+def test_an_overlay_that_hides_in_unused_bits_goes(tmp_path: Path, high: int, order: str) -> None:
+    values = PIXELS.astype(np.int64) - 60  # signed, of 12 bits
+    words = (values & 0xFFF) << (high - 11) | (0x8000 if high == 11 else 1)
+    ds = dcmread(made(tmp_path / "a.dcm"))
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, high, 1
+    ds.PixelData = words.astype(f"{order}u2").tobytes()
+    little = order == "<"
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    dcmwrite(tmp_path / "a.dcm", ds, implicit_vr=False, little_endian=little, force_encoding=True)
+    _, problems = deidentify([tmp_path / "a.dcm"], tmp_path / "out")
+    assert problems == []
+    (path,) = find_images([tmp_path / "out"])
+    np.testing.assert_array_equal(read_scan(path).pixels, read_scan(tmp_path / "a.dcm").pixels)
+    ds = dcmread(path)
+    assert (ds.BitsStored, ds.HighBit) == (12, 11)
+    np.testing.assert_array_equal(np.frombuffer(ds.PixelData, f"{order}i2").reshape(values.shape), values)
 
 
 def test_a_file_without_meta_information(tmp_path: Path) -> None:

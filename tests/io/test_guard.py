@@ -220,7 +220,7 @@ def test_a_huge_image(tmp_path: Path) -> None:
 
 def test_a_size_that_is_given_again_behind_the_pixels(tmp_path: Path) -> None:
     path = dicom(tmp_path / "a.dcm", image_elements() + PIXELS + element(0x00280010, "US", b"\xff\xff"))
-    assert "cannot be decoded" in refused(path)
+    assert "holds 64 bytes of pixels, but its header describes 524,280" in refused(path)
     path = dicom(tmp_path / "a.dcm", image_elements(columns=65535) + PIXELS + element(0x00280010, "US", b"\xff\xff"))
     assert refused(path).startswith("has 65535 x 65535 pixels")
 
@@ -232,8 +232,7 @@ def test_a_thousand_million_frames(tmp_path: Path) -> None:
     path = dicom(tmp_path / "a.dcm", image_elements(frames=10**9) + encapsulated, JPEGBaseline8Bit)
     assert "1000000000 frames" in refused(path)
     path = dicom(tmp_path / "a.dcm", image_elements(frames=5) + encapsulated, JPEGBaseline8Bit)
-    with pytest.raises(ValueError, match="frame 2 of 5 cannot be decoded"):
-        read_frames(path)
+    assert refused(path) == "holds 1 compressed frame, but its header says 5; copy or export it again"
 
 
 @pytest.mark.parametrize("uid", ["1." * 500, "../../../etc/passwd", "..", "1/2", "1.2\x00.3", "1.2 3"])

@@ -8,17 +8,16 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import iter_pixels
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from anogan.io.dicom.attributes import Attributes, Frame
+from anogan.io.dicom.decoding import decode
 from anogan.io.dicom.display import show
+from anogan.io.dicom.pixel_format import PIXEL_KEYWORDS
 from anogan.io.dicom.stacks import stack
 from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused, WindowChoice, check_size, several_frames
@@ -28,8 +27,6 @@ from anogan.series import Series
 
 # Its log and its warnings quote values, and with them perhaps a patient's name.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
-
-_PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
 @dataclass(frozen=True)
@@ -185,14 +182,17 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
             raise several_frames(name, header.frames)
         check_structure(path)
         ds = dcmread(path, force=True)
-        keyword = next((keyword for keyword in _PIXEL_KEYWORDS if keyword in ds), None)
+        keyword = next((keyword for keyword in PIXEL_KEYWORDS if keyword in ds), None)
         if keyword is None:
             raise _without_pixels(ds, name)
         groups = ds.get("PerFrameFunctionalGroupsSequence")
         if groups and len(groups) != header.frames:
             raise Refused(f"{name}: says {header.frames} frames, but describes {len(groups)}; export it again")
         _complete_meta(ds)
-        decoded = list(_decode(ds, name, header.frames))
+        try:
+            decoded = list(decode(ds, header.frames))
+        except Refused as refused:
+            raise Refused(f"{name}: {refused}") from None
         del ds[keyword]  # the frames live on with their attributes, and need no second copy of the pixels
         return [
             Frame(stored, Attributes(ds, index), name, pseudonym(ds), index + 1, header.frames)
@@ -228,22 +228,3 @@ def _complete_meta(ds: Dataset) -> None:
     if "TransferSyntaxUID" not in ds.file_meta:
         implicit = ds.original_encoding[0] is not False
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-
-
-def _decode(ds: Dataset, name: str, frames: int) -> Iterator[np.ndarray]:
-    """Yield stored values, (H, W), or RGB, (H, W, 3), frame by frame."""
-    done = 0
-    try:
-        for stored in islice(iter_pixels(ds), frames):
-            yield stored.astype(stored.dtype.newbyteorder("="), copy=False)
-            done += 1
-        if done < frames:
-            raise ValueError("too few frames")
-    except (MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException:  # the RLE decoder is written in Rust, and its panic is no Exception
-        syntax = ds.file_meta.TransferSyntaxUID.name
-        which = f"frame {done + 1} of {frames}" if frames > 1 else "its pixels"
-        raise Refused(
-            f"{name}: {which} cannot be decoded ({syntax}); the file is cut off or of a kind unknown here"
-        ) from None
