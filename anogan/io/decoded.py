@@ -69,7 +69,9 @@ def picture(
         stored = None if white_is_zero else values
         pixels, details["window"] = unit_range(values, name)
     else:
-        pixels = (values.astype(np.float32) / np.float32(most)).clip(0, 1)
+        pixels = values.astype(np.float32)
+        pixels /= np.float32(most)
+        np.clip(pixels, 0, 1, out=pixels)
     if white_is_zero:
         pixels = 1 - pixels
     if alpha is not None:

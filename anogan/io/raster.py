@@ -18,6 +18,7 @@ from anogan.io.codestream import MAX_SCANS, Stream, Unknown, jpeg_2000_header, j
 from anogan.io.decoded import Picture, picture, upright
 from anogan.io.formats import RASTERS, raster_format
 from anogan.io.pixels import Refused, check_size, too_large
+from anogan.io.pnm import pnm_size, read_pnm
 from anogan.io.tiff import tiff_size
 from anogan.io.tiff_pixels import read_tiff
 from anogan.scan import Scan
@@ -30,11 +31,10 @@ _PILLOW = {  # our names, and Pillow's
     "WebP": ("WEBP",),
     "AVIF": ("AVIF",),
     "JPEG 2000": ("JPEG2000",),
-    "PNM": ("PPM",),
     "TGA": ("TGA",),
 }
 _NEEDS = {"WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}  # that a Pillow may be built without
-_WHOLLY = ("PNG", "GIF", "TIFF")  # of which everything is read, or refused before
+_WHOLLY = ("PNG", "GIF", "TIFF", "PNM")  # of which everything is read, or refused before
 _LOSSY = ("JPEG", "WebP", "AVIF", "JPEG 2000")
 
 
@@ -73,6 +73,8 @@ def read_picture(path: str | os.PathLike[str], data: bytes | None = None) -> Pic
             warnings.simplefilter("ignore")  # all that matters is said below, in one sentence
             if kind == "TIFF":
                 return read_tiff(name, data)
+            if kind == "PNM":
+                return read_pnm(name, data)
             if not kind:
                 raise Refused(f"{name}: is not a {RASTERS} image; export it as one")
             with _opened(name, kind, data) as image:
@@ -96,6 +98,8 @@ def raster_size(data: bytes) -> tuple[int, int]:
             warnings.simplefilter("ignore")
             if kind == "TIFF":
                 return tiff_size(data)
+            if kind == "PNM":
+                return pnm_size(data)
             with Image.open(io.BytesIO(data), formats=_PILLOW[kind]) as image:
                 return image.height, image.width
     except Exception:  # as above
@@ -151,25 +155,9 @@ def _opened(name: str, kind: str, data: bytes) -> Image.Image:
         raise _damaged(name, kind) from None
     check_size(name, image.height, image.width)
     # MPO: a JPEG of a phone, with a second picture behind the one that counts
-    if (image.format != "MPO" and getattr(image, "is_animated", False)) or (kind == "PNM" and _goes_on(data)):
+    if image.format != "MPO" and getattr(image, "is_animated", False):
         raise Refused(f"{name}: holds several pages or frames; save each as a file of its own")
     return image
-
-
-def _goes_on(data: bytes) -> bool:
-    """Whether a binary PNM file holds a second picture behind the first (netpbm's pgm(5))."""
-    gap = rb"(?:\s|#[^\r\n]*[\r\n])+"
-    header = re.match(rb"P([456])" + gap + rb"(\d+)" + gap + rb"(\d+)", data)
-    if header is None:
-        return False
-    kind, width, height = int(header[1]), int(header[2]), int(header[3])
-    end, row = header.end() + 1, -(-width // 8)
-    if kind > 4:
-        most = re.compile(gap + rb"(\d+)\s").match(data, header.end())
-        if most is None:
-            return False
-        end, row = most.end(), width * (3 if kind == 6 else 1) * (2 if int(most[1]) > 255 else 1)
-    return data[end + height * row :].lstrip()[:1] == b"P"
 
 
 def _decoded(name: str, kind: str, image: Image.Image, data: bytes) -> Picture:

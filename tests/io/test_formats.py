@@ -106,13 +106,13 @@ def test_what_moves_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("most", [1, 15, 100, 255, 256, 1023, 4095, 65535])
 def test_pnm_of_any_maximum(most: int) -> None:
     gray = RNG.integers(0, most + 1, (HIGH, WIDE)).astype(">u2" if most > 255 else np.uint8)
-    np.testing.assert_allclose(read(b"P5 16\n# a comment\n12 %d\n" % most + gray.tobytes()), gray / most, atol=2e-3)
+    np.testing.assert_allclose(read(b"P5 16\n# a comment\n12 %d\n" % most + gray.tobytes()), gray / most, atol=1e-6)
     text = b"P2\n16 12\n%d\n" % most + b" ".join(b"%d" % value for value in gray.ravel())
-    np.testing.assert_allclose(read(text), gray / most, atol=2e-3)
-    if most > 255:
-        assert np.abs(read(text) - gray / most).max() < 1e-5
+    np.testing.assert_allclose(read(text + b" # the end"), gray / most, atol=1e-6)
     colors = RNG.integers(0, most + 1, (HIGH, WIDE, 3)).astype(gray.dtype)
-    np.testing.assert_allclose(read(b"P6\n16 12\n%d\n" % most + colors.tobytes()), colors / most, atol=4e-3)
+    np.testing.assert_allclose(read(b"P6\n16 12\n%d\n" % most + colors.tobytes()), colors / most, atol=1e-6)
+    text = b"P3\n16 12 %d\r\n" % most + b"\n".join(b"%d" % value for value in colors.ravel())
+    np.testing.assert_allclose(read(text), colors / most, atol=1e-6)
 
 
 def test_pbm_whose_one_is_black() -> None:
@@ -126,7 +126,22 @@ def test_several_pictures_in_one_pnm() -> None:
     one = coded(GRAY, "PPM")
     assert refused(one + one) == "holds several pages or frames; save each as a file of its own"
     assert read(one + b"\n").shape == (HIGH, WIDE)
-    assert "cut off" in refused(one[:-1])
+    for wrong in (
+        one[:-1],
+        b"P2 2 1 9 1",
+        b"P2 2 1 9 1 2 3",
+        b"P2 1 1 9 10",
+        b"P5 1 1 9 \x0a",
+        b"P2 1 1 9 x",
+        b"P1 1 1 2",
+        b"P2 1 1 0 0",
+        b"P2 1 1 65536 1",
+        b"P2 1 1 9 -1",
+        b"P5 0 1 9 ",
+        b"P6 1 1",
+        b"P5 1 99999999999 9 1",
+    ):
+        assert refused(wrong) == "is damaged or cut off; copy or export it again", wrong
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8, 10, 12, 16])
