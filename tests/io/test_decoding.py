@@ -655,6 +655,25 @@ def test_runs_that_are_not_as_many_as_the_pixels(tmp_path: Path, change: str) ->
     assert "cannot be decoded (RLE Lossless)" in refused(path)
 
 
+def test_the_decoder_is_the_named_one_whatever_else_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pydicom.pixels.decoders import pylibjpeg
+
+    asked: list[str] = []
+
+    def another(data: bytes, **options: Any) -> bytes:
+        asked.append(options["transfer_syntax_uid"])
+        raise NotImplementedError
+
+    values = smooth_values(8, False, SIDES).astype(np.uint8)
+    for syntax, encode in CODED[:3]:
+        monkeypatch.setitem(pylibjpeg._DECODERS, syntax, {"another": another})
+        path = packed(tmp_path / "a.dcm", [encode(values, 8)], SIDES, syntax, **EIGHT)
+        np.testing.assert_array_equal(stored(path)[0], values)
+    assert asked == []
+
+
 # Against another program
 
 
