@@ -20,7 +20,8 @@ from anogan.io.pixels import MAX_PIXELS, Refused, check_size, too_large
 from anogan.io.tiff_tags import Directory, Tag, damaged, read_directory
 
 MAX_BYTES = 1 << 29
-"""Bytes that the numbers of a file may unpack to: 64 million pixels of gray as float64, or of RGB with 16 bits."""
+"""Bytes that the numbers of a file may unpack to, more than 64 million pixels of RGB with 16 bits take; half as many
+where they have more bits and must be stretched."""
 
 
 class Photometric(IntEnum):
@@ -154,7 +155,7 @@ def read_layout(name: str, data: bytes) -> Layout:
     kind, bits = _numbers(tags, samples)
     alpha, associated, left_out = _extra_samples(tags, photometric, samples)
     planar = tags.one(Tag.PLANAR, 1) == 2 and samples > 1
-    chunk = _chunk_size(tags, height, width, samples * max(bits, 8) // 8)
+    chunk = _chunk_size(tags, height, width, samples, number_bytes(bits))
     places = _places(tags, data, -(-height // chunk[0]) * -(-width // chunk[1]) * (samples if planar else 1))
     layout = Layout(
         tags.order,
@@ -181,6 +182,11 @@ def read_layout(name: str, data: bytes) -> Layout:
     )
     _check_combination(layout, tags)
     return layout
+
+
+def number_bytes(bits: int) -> int:
+    """Return how many bytes a number of some bits takes in memory."""
+    return next(size for size in (1, 2, 4, 8) if bits <= 8 * size)
 
 
 def unread(name: str, what: str) -> Refused:
@@ -267,7 +273,7 @@ def _extra_samples(tags: Directory, photometric: Photometric, samples: int) -> t
     return colors + opacity, kinds[opacity] == 1, left_out
 
 
-def _chunk_size(tags: Directory, height: int, width: int, pixel_bytes: int) -> tuple[int, int]:
+def _chunk_size(tags: Directory, height: int, width: int, samples: int, each: int) -> tuple[int, int]:
     """Return (rows, columns) of strips or tiles; tiles at the edges are larger than what they show."""
     if Tag.TILE_WIDTH in tags:
         rows, columns = tags.one(Tag.TILE_HEIGHT, 0), tags.one(Tag.TILE_WIDTH, 0)
@@ -278,8 +284,9 @@ def _chunk_size(tags: Directory, height: int, width: int, pixel_bytes: int) -> t
     padded = -(-height // rows) * rows * -(-width // columns) * columns
     if padded > 2 * MAX_PIXELS:
         raise too_large(tags.name, f"tiles of {rows} x {columns}")
-    if padded * pixel_bytes > MAX_BYTES:
-        raise Refused(f"{tags.name}: its numbers take more than {MAX_BYTES >> 20} MB; shrink it or save fewer bits")
+    most = MAX_BYTES if each <= 2 else MAX_BYTES // 2
+    if padded * samples * each > most:
+        raise Refused(f"{tags.name}: its numbers take more than {most >> 20} MB; shrink it or save fewer bits")
     return rows, columns
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from anogan.io.codestream import MAX_SCANS, Unknown, jpeg_header, jpeg_scans
 from anogan.io.decoded import Picture, picture, upright
 from anogan.io.pixels import Refused
-from anogan.io.tiff import Compression, Layout, Photometric, read_layout, unread
+from anogan.io.tiff import Compression, Layout, Photometric, number_bytes, read_layout, unread
 from anogan.io.tiff_tags import damaged
 
 _LZMA_MEMORY = 1 << 27
@@ -111,8 +111,7 @@ def _numbers(name: str, layout: Layout, data: bytes) -> np.ndarray:
 
 
 def _dtype(layout: Layout) -> np.dtype:
-    bits = next(size for size in (8, 16, 32, 64) if layout.bits <= size)
-    return np.dtype(f"{layout.kind}{bits // 8}")
+    return np.dtype(f"{layout.kind}{number_bytes(layout.bits)}")
 
 
 def _chunk(name: str, layout: Layout, data: bytes, shape: tuple[int, int, int], least: int) -> np.ndarray:

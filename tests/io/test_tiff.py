@@ -332,7 +332,7 @@ GRAY = bytes(HIGH * WIDE)
         (
             {257: ("I", [60_000]), 256: ("H", [1000]), 258: ("H", [64] * 3), 277: ("H", [3]), 262: ("H", [2])},
             GRAY,
-            "512 MB",
+            "256 MB",
         ),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
