@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image, features
@@ -156,7 +157,7 @@ def raster_seeds() -> Iterator[bytes]:
 def tiff_seeds(pixels: np.ndarray) -> Iterator[bytes]:
     """Yield TIFF files of the layouts, numbers and compressions that differ."""
     colors = np.stack([pixels, pixels.T, pixels[::-1]], axis=-1)
-    for compression in (None, "lzw", "zlib", "packbits", "zstd"):
+    for compression in (None, "lzw", "zlib", "packbits", "zstd", "lzma"):
         yield tiff(pixels, compression=compression, rowsperstrip=5)
         yield tiff(colors, compression=compression, tile=(16, 16), planarconfig="contig")
     yield tiff(np.moveaxis(colors, -1, 0).astype(np.uint16), photometric="rgb", planarconfig="separate", byteorder=">")
@@ -199,6 +200,8 @@ def other_seeds(pixels: np.ndarray) -> Iterator[bytes]:
         buffer = io.BytesIO()
         Image.fromarray(array).save(buffer, "JPEG2000")
         yield buffer.getvalue()
+    for codec in ("jp2", "j2k"):
+        yield imagecodecs.jpeg2k_encode(colors.astype(np.uint16) * 16, codecformat=codec, bitspersample=12)
 
 
 def tga_seeds() -> Iterator[bytes]:
