@@ -163,14 +163,10 @@ def _opened(name: str, kind: str, data: bytes) -> Image.Image:
 def _decoded(name: str, kind: str, image: Image.Image, data: bytes) -> Picture:
     details = {"original size": f"{image.height} x {image.width}", "color mode": image.mode, "bits": "8"}
     if kind == "JPEG":
-        scans, end = jpeg_scans(data)
-        if scans > MAX_SCANS:
-            raise Refused(f"{name}: is a JPEG of more than {MAX_SCANS} scans, too slow to decode; save it anew")
-        if 0 < end < len(data):  # a film of a phone, or another picture
-            details["not read"] = f"{len(data) - end:,} bytes behind the picture"
-    orientation = image.getexif().get(0x0112, 1)
+        details |= _checked_jpeg(name, image, data)
     stream = _stream(name, image, data) if kind == "JPEG 2000" else None
     image.load()
+    orientation = image.getexif().get(0x0112, 1)  # in PNG, it may come behind the pixels
     if stream is not None and stream.precision != 8:
         return _deep_jpeg_2000(name, stream, data, details)
     if kind == "PNG" and data[24] == 16 and (image.mode != "I;16" or "transparency" in image.info):
@@ -178,9 +174,9 @@ def _decoded(name: str, kind: str, image: Image.Image, data: bytes) -> Picture:
         return _deep(name, kind, values, 16, details)
     if kind == "PNG" and data[24:26] in (b"\x02\x00", b"\x04\x00") and "transparency" in image.info:
         image.info["transparency"] *= 255 // (2 ** data[24] - 1)  # Pillow spreads the grays and not the transparent one
-    if kind == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
-        raise Refused(f"{name}: is a JPEG in CMYK that does not say which way round; save it as RGB")
     index = np.asarray(image) if image.mode == "P" else None
+    if index is not None and index.max() >= len(image.getpalette() or ()) // 3:
+        raise Refused(f"{name}: uses colors that its palette does not have; export it again")
     image = ImageOps.exif_transpose(image)
     index = None if index is None else upright(index, orientation)
     if _opacity_means_nothing(kind, image, data):
@@ -196,6 +192,18 @@ def _decoded(name: str, kind: str, image: Image.Image, data: bytes) -> Picture:
         image = image.convert("L" if image.mode in ("1", "L") else "RGB")
     lossy = kind in _LOSSY
     return picture(name, kind, np.asarray(image), most, details, alpha=alpha, associated=True, index=index, lossy=lossy)
+
+
+def _checked_jpeg(name: str, image: Image.Image, data: bytes) -> dict[str, str]:
+    """Refuse a JPEG that is slow to decode or whose inks may be either way round; tell what lies behind the picture."""
+    scans, end = jpeg_scans(data)
+    if scans > MAX_SCANS:
+        raise Refused(f"{name}: is a JPEG of more than {MAX_SCANS} scans, too slow to decode; save it anew")
+    if image.mode == "CMYK" and "adobe" not in image.info:
+        raise Refused(f"{name}: is a JPEG in CMYK that does not say which way round; save it as RGB")
+    if 0 < end < len(data):  # a film of a phone, or another picture
+        return {"not read": f"{len(data) - end:,} bytes behind the picture"}
+    return {}
 
 
 def _deep(name: str, kind: str, values: np.ndarray, bits: int, details: dict[str, str]) -> Picture:

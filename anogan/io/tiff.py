@@ -148,7 +148,7 @@ def read_layout(name: str, data: bytes) -> Layout:
     height, width = tags.one(Tag.HEIGHT, 0), tags.one(Tag.WIDTH, 0)
     if not (height > 0 and width > 0):
         raise damaged(name)
-    samples = tags.one(Tag.SAMPLES, 1)
+    samples = tags.one(Tag.SAMPLES, len(tags.all(Tag.BITS, (1,))))
     check_size(name, height, width)
     compression = _compression(tags)
     photometric = _photometric(tags, samples)
@@ -299,6 +299,8 @@ def _places(tags: Directory, data: bytes, count: int) -> tuple[tuple[int, int], 
     if len(offsets) < count or len(lengths) < count:
         raise damaged(tags.name)
     places = tuple((int(one), int(two)) for one, two in zip(offsets[:count], lengths[:count], strict=True))
+    if tags.one(Tag.COMPRESSION, 1) == Compression.NONE:  # some writers say more; what is needed is checked later
+        places = tuple((place, min(length, len(data) - place)) for place, length in places)
     if any(place <= 0 or length <= 0 or place + length > len(data) for place, length in places):
         raise damaged(tags.name)
     if sum(length for _, length in places) > len(data):  # the same bytes again and again

@@ -313,6 +313,12 @@ def test_palettes_in_png(bits: int) -> None:
     np.testing.assert_allclose(read(png(index, 3, bits, colors, opacity)), shown, atol=0.003)
 
 
+def test_colors_that_a_palette_does_not_have(tmp_path: Path) -> None:
+    colors = chunk(b"PLTE", bytes(range(9)))
+    assert read(png(GRAY % 3, 3, 8, colors)).shape == (HIGH, WIDE, 3)
+    assert refused(png(GRAY % 4, 3, 8, colors)) == "uses colors that its palette does not have; export it again"
+
+
 @pytest.mark.parametrize("values", [GRAY, COLORS, GRAY.astype(np.uint16) * 257])
 def test_interlaced_png(values: np.ndarray) -> None:
     import cv2
@@ -329,6 +335,16 @@ def test_interlaced_png(values: np.ndarray) -> None:
     np.testing.assert_array_equal(read(data), plain)
     oracle = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(oracle[..., ::-1] if values.ndim == 3 else oracle, values)
+
+
+def test_orientation_behind_the_pixels() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    for values, kind, bits in ((GRAY.astype(int), 0, 8), (COLORS.astype(int) * 257, 2, 16)):
+        whole = png(values, kind, bits)
+        most = 2**bits - 1
+        np.testing.assert_allclose(read(whole[:-12] + block + whole[-12:]), np.rot90(values, -1) / most, atol=1e-6)
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])

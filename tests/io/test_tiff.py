@@ -282,6 +282,26 @@ def test_a_strip_may_be_said_once_and_its_length_not_at_all() -> None:
     np.testing.assert_allclose(read(data), values / 255, atol=1e-6)
 
 
+def test_the_length_of_uncompressed_numbers_may_be_too_large_and_samples_uncounted() -> None:
+    values = RNG.integers(0, 256, (HIGH, WIDE, 3), np.uint8)
+    data = built({258: ("H", [8] * 3), 262: ("H", [2]), 279: ("I", [1 << 31])}, values.tobytes())
+    np.testing.assert_allclose(read(data), values / 255, atol=1e-6)
+
+
+def test_a_fax_in_reversed_bits() -> None:
+    white = RNG.random((HIGH, WIDE)) < 0.5
+    buffer = io.BytesIO()
+    Image.fromarray(white).save(buffer, "TIFF", compression="group4", tiffinfo={262: 1})
+    buffer.seek(0)
+    with tifffile.TiffFile(buffer) as file:
+        (place,), (length,) = file.pages[0].dataoffsets, file.pages[0].databytecounts
+    raw = buffer.getvalue()[place : place + length]
+    tags = {258: ("H", [1]), 259: ("H", [4]), 262: ("H", [1])}
+    np.testing.assert_array_equal(read(built(tags, raw)), white)
+    turned = bytes(int(f"{byte:08b}"[::-1], 2) for byte in raw)
+    np.testing.assert_array_equal(read(built(tags | {266: ("H", [2])}, turned)), white)
+
+
 def test_constant_numbers_of_no_known_range_are_black() -> None:
     assert read(built({258: ("H", [32])}, b"\1\0\0\0" * HIGH * WIDE)).max() == 0
 
@@ -323,7 +343,7 @@ GRAY = bytes(HIGH * WIDE)
         ({259: ("H", [8])}, zlib.compress(GRAY)[:-6], "is damaged or cut off"),
         ({278: ("H", [5])}, GRAY, "is damaged or cut off"),
         ({273: ("I", [0])}, GRAY, "is damaged or cut off"),
-        ({279: ("I", [1 << 31])}, GRAY, "is damaged or cut off"),
+        ({279: ("I", [1 << 31]), 259: ("H", [5])}, GRAY, "is damaged or cut off"),
         ({278: ("H", [4]), 273: ("I", [16] * 3), 279: ("I", [240] * 3)}, GRAY, "is damaged or cut off"),
         ({258: ("H", [1]), 262: ("H", [3]), 320: ("H", [0] * 5)}, GRAY, "is damaged or cut off"),
         ({256: ("H", [0])}, GRAY, "is damaged or cut off"),
