@@ -42,7 +42,7 @@ class Stream:
     signed
         Whether samples may be negative; None: JPEG and JPEG-LS do not say.
     colors
-        "RGB", "YBR", both or neither: what JPEG tells of the colors of its samples.
+        "RGB", "YBR", both or neither: what JPEG, or a JP2 file around JPEG 2000, tells of the colors of its samples.
     transformed
         Whether a decoder of JPEG 2000 turns the samples to RGB by itself (ISO 15444-1, annex G).
     """
@@ -155,11 +155,19 @@ def jpeg_2000_header(data: bytes) -> Stream:
             if (across, down) != (1, 1):
                 depth = 0x7F  # samples of fewer pixels
             size = Size(bottom - top, right - left, samples)
-            return Stream(size, (depth + 1) & 0x7F, bool(depth & 0x80), transformed=data[place + 8] != 0)
+            colors = _colors_of_jp2(data[:start])
+            return Stream(size, (depth + 1) & 0x7F, bool(depth & 0x80), colors, data[place + 8] != 0)
         if not 0xFF50 <= marker < 0xFF90 or length < 2:
             raise Unknown  # the first tile, or damage
         place += 2 + length
     raise Unknown
+
+
+def _colors_of_jp2(boxes: bytes) -> frozenset[str]:
+    """Return the colors that the boxes before a codestream tell (ISO 15444-1, I.5.3.3): decoders turn them to RGB."""
+    place = boxes.find(b"colr\1")  # by number
+    number = int.from_bytes(boxes[place + 7 : place + 11], "big") if place >= 0 else 16
+    return frozenset() if number in (16, 17) else frozenset({"YBR"})  # sRGB, gray
 
 
 def _codestream(data: bytes) -> int:

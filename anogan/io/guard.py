@@ -167,6 +167,12 @@ def _check_frames(elements: Elements, fragments: list[tuple[int, int]], size: Si
         most = 2 * size.rows * size.columns * size.samples * max(bits // 8, 1) + 1024
         if any(length > most for _, length in fragments):
             raise Refused(f"{elements.name}: has more bytes in a compressed frame than the image has; {AGAIN}")
+        planes = size.samples * max(bits // 8, 1)
+        for place, _ in fragments:
+            if (held := int.from_bytes(elements.data[place : place + 4], "little")) != planes:
+                raise Refused(
+                    f"{elements.name}: a frame has {held} byte planes where the header says {planes}; {AGAIN}"
+                )
         begins = list(range(len(fragments)))
     else:
         begins = _begins(elements, fragments, size, syntax in JPEG2000TransferSyntaxes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import shutil
 import struct
@@ -14,6 +15,7 @@ import jpeg_ls as charls
 import numpy as np
 import pytest
 from openjpeg.utils import encode_array
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, encapsulate_extended
@@ -415,6 +417,12 @@ def test_streams_of_fewer_bits_than_the_header_says(tmp_path: Path, syntax: str,
     assert "values of 8 bits, but its compressed pixels have" in refused(narrow)
 
 
+def test_a_lossy_jpeg_of_fewer_bits_may_have_been_scaled(tmp_path: Path) -> None:
+    data = bytes(imagecodecs.jpeg8_encode(smooth_values(8, False, SIDES).astype(np.uint8), 95))
+    path = packed(tmp_path / "a.dcm", [data], SIDES, JPEGBaseline8Bit, BitsStored=12)
+    assert "says unsigned values of 12 bits, but its compressed pixels have values of 8 bits" in refused(path)
+
+
 def test_jpeg_2000_of_another_sign(tmp_path: Path) -> None:
     values = smooth_values(16, True, SIDES)
     shape, syntax = SIDES, JPEG2000Lossless
@@ -569,6 +577,20 @@ def test_the_transform_of_jpeg_2000(tmp_path: Path, transform: bool, photometric
         assert refused(path) == expected
 
 
+def test_a_jp2_file_of_other_colors_than_the_header_says(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(PICTURE).save(buffer, format="JPEG2000")
+    data, number = buffer.getvalue(), b"colr\1\0\0\0\0\0"
+    for photometric, kind, readable in (("RGB", 16, True), ("RGB", 18, False), ("YBR_FULL", 18, False)):
+        form = EIGHT | {"PhotometricInterpretation": photometric}
+        frame = data.replace(number + b"\x10", number + bytes([kind]))
+        path = packed(tmp_path / "a.dcm", [frame], PICTURE.shape, JPEG2000Lossless, **form)
+        if readable:
+            np.testing.assert_array_equal(stored(path)[0], PICTURE)
+        else:
+            assert f"says {photometric}, but its compressed pixels are in a JP2 file of other colors" in refused(path)
+
+
 def test_ybr_in_jpeg_2000_and_jpeg_ls(tmp_path: Path) -> None:
     form = EIGHT | {"PhotometricInterpretation": "YBR_FULL"}
     plain = save(
@@ -652,7 +674,11 @@ def test_runs_that_are_not_as_many_as_the_pixels(tmp_path: Path, change: str) ->
     count = 1 if change == "fewer" else 2
     header = struct.pack("<16L", count, 64, 64 + len(segment), *[0] * 13)
     path = packed(tmp_path / "a.dcm", [header + segment * count], (9, 11), RLELossless)
-    assert "cannot be decoded (RLE Lossless)" in refused(path)
+    if change == "fewer":
+        expected = "a frame has 1 byte planes where the header says 2; copy or export it again"
+        assert refused(path) == expected
+    else:
+        assert "cannot be decoded (RLE Lossless)" in refused(path)
 
 
 def test_the_decoder_is_the_named_one_whatever_else_is_installed(

@@ -8,7 +8,7 @@ from pydicom.uid import JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExtended
 from anogan.io.codestream import Stream
 from anogan.io.pixels import Refused
 
-_LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
+LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 _TO_RGB = np.array(
     [[1, 1, 1], [0, -0.114 * 1.772 / 0.587, 1.772], [1.402, -0.299 * 1.402 / 0.587, 0]]  # ISO 10918-5, 7
 )
@@ -30,13 +30,15 @@ def is_ybr(photometric: str, syntax: str, stream: Stream | None = None) -> bool:
         transformed = stream is not None and stream.transformed
         if header != "RGB" and transformed != (header == "transformed"):
             raise _contradiction(photometric, f"{'with' if transformed else 'without'} a color transform")
+        if stream is not None and stream.colors:
+            raise _contradiction(photometric, "in a JP2 file of other colors")
         return header == "YBR"
     if header == "transformed":
         raise _contradiction(photometric, "not JPEG 2000")
     told = stream.colors if stream is not None else frozenset()
     if len(told) > 1:
         raise _contradiction(photometric, "both RGB and YCbCr by their markers")
-    if told and told != {header} and syntax not in _LOSSY_JPEG:
+    if told and told != {header} and syntax not in LOSSY_JPEG:
         raise _contradiction(photometric, "RGB by their markers" if "RGB" in told else "YCbCr by their markers")
     return (told or {header}) == {"YBR"}
 

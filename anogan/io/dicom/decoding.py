@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from anogan.io.codestream import Stream, jpeg_2000_header, jpeg_header
-from anogan.io.dicom.colors import is_ybr, rgb
+from anogan.io.dicom.colors import LOSSY_JPEG, is_ybr, rgb
 from anogan.io.dicom.pixel_format import PixelFormat
 from anogan.io.pixels import Refused
 
@@ -157,7 +157,8 @@ def _values(words: np.ndarray, stream: Stream, form: PixelFormat, syntax: str, d
         f"its header says {_described(stored, form.signed)}, but its compressed pixels have"
         f" {_described(bits, stream.signed)}; export it again"
     )
-    if not 1 <= bits <= form.allocated or (form.samples == 3 and bits != stored):
+    scaled = bits < stored and syntax in LOSSY_JPEG  # perhaps; to 8 bits it may have been forced
+    if not 1 <= bits <= form.allocated or (form.samples == 3 and bits != stored) or scaled:
         raise contradiction
     if form.high != stored - 1:  # retired; the stream must hold whole words
         if bits != form.allocated:
