@@ -9,6 +9,7 @@ import numpy as np
 from anogan.io.decoded import Picture, picture
 from anogan.io.pixels import Refused, check_size
 
+_HEADER_BYTES = 1 << 16
 _GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _HEADER = re.compile(rb"P([1-6])" + _GAP + rb"(\d{1,10})" + _GAP + rb"(\d{1,10})(?=[\s#])")
 _MOST = re.compile(_GAP + rb"(\d{1,10})(?=[\s#])")
@@ -16,7 +17,7 @@ _MOST = re.compile(_GAP + rb"(\d{1,10})(?=[\s#])")
 
 def pnm_size(data: bytes) -> tuple[int, int]:
     """Return (height, width) as the header says, or (0, 0) where that is damaged."""
-    header = _HEADER.match(data)
+    header = _HEADER.match(data, 0, _HEADER_BYTES)
     return (int(header[3]), int(header[2])) if header else (0, 0)
 
 
@@ -28,14 +29,14 @@ def read_pnm(name: str, data: bytes) -> Picture:
     Refused
         It is damaged, too large, holds a second picture, or a value above its maximum.
     """
-    header = _HEADER.match(data)
+    header = _HEADER.match(data, 0, _HEADER_BYTES)
     height, width = pnm_size(data)
     check_size(name, height, width)
     if header is None or not (height and width):
         raise _damaged(name)
     kind, place, most = int(header[1]), header.end(), 1
     if kind not in (1, 4):
-        found = _MOST.match(data, place)
+        found = _MOST.match(data, place, _HEADER_BYTES)
         if found is None or not 0 < int(found[1]) < 1 << 16:
             raise _damaged(name)
         most, place = int(found[1]), found.end()
@@ -54,7 +55,7 @@ def _text(name: str, kind: int, data: bytes, shape: tuple[int, ...]) -> np.ndarr
     if not re.fullmatch(rb"[\s\d]*", text):
         raise _damaged(name)
     if kind == 1:
-        values = np.frombuffer(b"".join(text.split()), np.uint8).astype(np.int64) - ord("0")
+        values = np.frombuffer(text.translate(None, b" \t\n\r\v\f"), np.uint8).astype(np.int64) - ord("0")
     else:
         values = np.fromstring(text, np.int64, sep=" ")
     if values.size != np.prod(shape):

@@ -14,7 +14,7 @@ LITTLE, BIG = (b"II*\x00", b"II+\x00"), (b"MM\x00*", b"MM\x00+")
 
 _TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _TEXT, _RATIONAL, _UNDEFINED = 2, 5, 7
-_MOST_TAGS = 4096
+_MOST_TAGS, _MOST_VALUES = 4096, 1 << 22
 
 
 class Tag(IntEnum):
@@ -49,6 +49,9 @@ class Tag(IntEnum):
     REFERENCE_BLACK_WHITE = 532
     DEPTH = 32997  # SGI
     STACK = 33629  # MetaMorph: as many planes as this has values
+
+
+_WANTED = frozenset(Tag)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def read_directory(name: str, data: bytes) -> Directory:
     counter, offset, size = ("Q", "Q", 20) if big else ("H", "I", 12)
     values: dict[int, tuple[float, ...]] = {}
     text, planes = b"", 1
+    seen: set[int] = set()
     try:
         (place,) = unpack_from(order + offset, data, 8 if big else 4)
         (count,) = unpack_from(order + counter, data, place)
@@ -120,14 +124,17 @@ def read_directory(name: str, data: bytes) -> Directory:
             raise damaged(name)
         for entry in range(place, end, size):
             tag, kind, number = unpack_from(order + "HH" + offset, data, entry)
+            if tag in seen or tag not in _WANTED:  # of two, the first counts
+                continue
+            seen.add(tag)
             if tag == Tag.STACK:
                 planes = number
-            elif tag in set(Tag):
-                raw = _raw(name, data, order, entry + 4 + calcsize(order + offset), kind, number, offset)
-                if tag == Tag.DESCRIPTION:
-                    text = text or raw
-                else:
-                    values.setdefault(tag, _numbers(name, order, kind, raw))
+                continue
+            raw = _raw(name, data, order, entry + 4 + calcsize(order + offset), kind, number, offset)
+            if tag == Tag.DESCRIPTION:
+                text = raw
+            else:
+                values[tag] = _numbers(name, order, kind, raw)
         (following,) = unpack_from(order + offset, data, end)
     except error:
         raise damaged(name) from None
@@ -139,6 +146,8 @@ def _raw(name: str, data: bytes, order: str, place: int, kind: int, number: int,
     width = {_TEXT: 1, _UNDEFINED: 1, _RATIONAL: 8}.get(kind) or calcsize("=" + _TYPES.get(kind, "x"))
     if number * width > calcsize("=" + offset):
         (place,) = unpack_from(order + offset, data, place)
+    if number > _MOST_VALUES:
+        raise Refused(f"{name}: has a tag of {number} values, too many to read; export it again")
     if number == 0 or place + number * width > len(data):
         raise damaged(name)
     return data[place : place + number * width]

@@ -367,6 +367,18 @@ def test_a_second_page_and_a_directory_that_leads_to_itself() -> None:
     assert "is damaged" in refused(built({}, GRAY)[:-2])
 
 
+def test_tags_again_and_again_and_tags_of_very_many_values() -> None:
+    whole = built({}, GRAY)
+    (place,) = struct.unpack_from("<I", whole, 4)
+    entry = struct.pack("<HHII", 273, 4, 1 << 22, 0)  # each would take a second
+    doubled = whole[:place] + struct.pack("<H", 4001) + whole[place + 2 : place + 14] + 4000 * entry + bytes(1 << 24)
+    with pytest.raises(ValueError, match="is damaged or cut off"):
+        read_raster("a.tif", doubled)
+    many = whole[:place] + struct.pack("<HHHII", 1, 273, 4, (1 << 22) + 1, 0) + bytes(1 << 24)
+    assert refused(many) == "has a tag of 4194305 values, too many to read; export it again"
+    assert read(built({274: ("H", [1]), 33629: ("H", [1])}, GRAY)).shape == (HIGH, WIDE)
+
+
 def test_a_header_alone() -> None:
     for data in (
         b"II*\0",
