@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 import anogan
 from anogan.config import InputConfig
 from anogan.dataset import Item, ScanSet
+from anogan.io.masks import read_mask
 from anogan.scan import Scan
 from anogan.synthetic import write_phantom
 from anogan.transforms import to_network
@@ -111,7 +112,7 @@ def busi(seed: int) -> Dataset:
         cut += 1
     lesions = _read([Item(DATA / "busi" / name, name, 1) for name in files["abnormal"]])
     test = [healthy[row] for row in rows_in_order[cut:]]
-    drawn = [cv2.imread(str(DATA / "busi" / masks[name]), cv2.IMREAD_GRAYSCALE) > 0 for name in files["abnormal"]]
+    drawn = [read_mask(DATA / "busi" / masks[name]) for name in files["abnormal"]]
     return Dataset(
         "busi",
         "breast-ultrasound",
