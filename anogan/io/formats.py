@@ -18,10 +18,11 @@ SUFFIXES |= {".j2c", ".jpc", ".jpf", ".pnm", ".ppm", ".pgm", ".pbm", ".tga", ".j
 """What files of these kinds are called."""
 UNREAD_SUFFIXES = {".heic", ".heif", ".jxl", ".jxr", ".exr", ".hdr", ".psd", ".dng", ".pfm", ".pam", ".icns", ".ico"}
 UNREAD_SUFFIXES |= {".jls", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".mgh", ".svs", ".ndpi", ".czi"}
+UNREAD_SUFFIXES |= {".lif", ".nd2", ".oib", ".oir", ".vsi", ".mrxs", ".pcx", ".qoi", ".dds", ".fits"}
 """Names of images that are not read. They are found in folders all the same, so that somebody says so."""
 
-HEADER = 32
-"""As many first bytes tell the kind of a picture, except of one with comments in its header."""
+HEADER = 64
+"""As many first bytes tell the kind of a picture."""
 
 _STARTS = [
     ("PNG", b"\x89PNG\r\n\x1a\n"),
@@ -55,7 +56,7 @@ def raster_format(start: bytes, name: str | os.PathLike[str] = "") -> str:
 
 def _brands(start: bytes) -> set[bytes]:
     """Return the brands of an ISO base media file (ISO 14496-12, 4.3), of which AVIF is one."""
-    return {start[8:12], *(start[place : place + 4] for place in range(16, min(len(start), 64) - 3, 4))}
+    return {start[8:12], *(start[place : place + 4] for place in range(16, min(len(start), HEADER) - 3, 4))}
 
 
 def _is_tga(start: bytes) -> bool:

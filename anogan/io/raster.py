@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, features
 from anogan.io.atomic import write_bytes
 from anogan.io.codestream import MAX_SCANS, Stream, Unknown, jpeg_2000_header, jpeg_scans
 from anogan.io.decoded import Picture, picture, upright
-from anogan.io.formats import RASTERS, raster_format
+from anogan.io.formats import HEADER, RASTERS, raster_format
 from anogan.io.pixels import Refused, check_size, too_large
 from anogan.io.pnm import pnm_size, read_pnm
 from anogan.io.tiff import tiff_size
@@ -67,7 +67,7 @@ def read_picture(path: str | os.PathLike[str], data: bytes | None = None) -> Pic
     name = os.fspath(path)
     if data is None:
         data = Path(path).read_bytes()  # in memory, where a length of 4 GB in the file allocates nothing
-    kind = raster_format(data[:64], name)
+    kind = raster_format(data[:HEADER], name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # all that matters is said below, in one sentence
@@ -92,7 +92,7 @@ def raster_size(data: bytes) -> tuple[int, int]:
 
     `read_raster` says what is wrong with such a file; this only tells how much memory it will take.
     """
-    kind = raster_format(data[:64])
+    kind = raster_format(data[:HEADER])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -39,7 +39,7 @@ from sqlalchemy.orm import Session
 from anogan.detector import Detector
 from anogan.drift import Case
 from anogan.io.atomic import sync
-from anogan.io.formats import raster_format
+from anogan.io.formats import HEADER, raster_format
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.io.pixels import MAX_PIXELS
 from anogan.io.raster import raster_size, read_raster
@@ -226,7 +226,7 @@ class Screener:
             self._busy.discard(name)
 
     async def _screen(self, sent: Sent, place: Place) -> Screening:
-        if raster_format(sent.photo[:64]) not in ("PNG", "JPEG", "TIFF"):
+        if raster_format(sent.photo[:HEADER]) not in ("PNG", "JPEG", "TIFF"):
             raise Problem(415, "the photo is no PNG, JPEG or TIFF by its content; send one of these")
         height, width = await self._aside(raster_size, sent.photo)
         async with self._room.hold(height * width):
