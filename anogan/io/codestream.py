@@ -17,6 +17,8 @@ _SEGMENT = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 """A marker that is no restart within a scan (ISO 10918-1, B.1.1.3); scans hold no other FF but with a stuffed zero
 behind it, JPEG-LS with a stuffed bit (ISO 14495-1, A.1)."""
 
+_MORE = bytes(37 * number % 251 for number in range(1, 65))
+
 
 class Size(NamedTuple):
     """Rows, columns and samples per pixel."""
@@ -131,6 +133,25 @@ def jpeg_scans(data: bytes) -> tuple[int, int]:
         scans += marker == 0xDA
         place += int.from_bytes(data[place : place + 2], "big")
     raise Unknown
+
+
+def with_longer_scans(data: bytes) -> bytes:
+    """Return a JPEG with some bytes more at the end of each scan: a decoder reads them only where others are missing.
+
+    Decoders fill what is missing with gray, without a word; so an image that comes out otherwise is cut off.
+    """
+    parts, start, place, within = [], 0, 2, False
+    while found := _SEGMENT.search(data, place):
+        if within:
+            scan = data[start : found.start()].rstrip(b"\xff")  # without fill bytes of the marker
+            parts += [scan, _MORE]
+            start += len(scan)
+        marker, place = data[found.end() - 1], found.end()
+        if marker == 0xD9:
+            break
+        within = marker == 0xDA
+        place += int.from_bytes(data[place : place + 2], "big")
+    return b"".join([*parts, data[start:]])
 
 
 def jpeg_2000_header(data: bytes) -> Stream:

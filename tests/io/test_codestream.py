@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anogan.io.codestream import MAX_SCANS, Size, Unknown, jpeg_2000_header, jpeg_header, jpeg_scans
+from anogan.io.codestream import MAX_SCANS, Size, Unknown, jpeg_2000_header, jpeg_header, jpeg_scans, with_longer_scans
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 
@@ -60,6 +60,15 @@ def test_scans_of_jpeg_ls_hold_other_bytes_behind_ff() -> None:
     scan = segment(0xDA, b"\1\1\0\0\0\0") + b"\xff\x5a\xff\x7f\xff\x01"
     stream = START + frame(b"\1", b"\x11", marker=0xF7) + scan * 3 + END
     assert jpeg_scans(stream) == (3, len(stream))
+
+
+def test_bytes_are_added_to_the_end_of_each_scan_and_nowhere_else() -> None:
+    head, tables = START + segment(0xE1, SCAN + END) + frame(), segment(0xC4, b"\xff\xda\xff\xd9")
+    longer = with_longer_scans(head + SCAN + tables + SCAN + b"\xff" + END + SCAN)
+    more = longer[len(head + SCAN) : len(head + SCAN) + 64]
+    assert b"\xff" not in more
+    assert longer == head + SCAN + more + tables + SCAN + more + b"\xff" + END + SCAN
+    assert with_longer_scans(b"") == b""
 
 
 # Colors, depth

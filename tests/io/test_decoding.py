@@ -654,6 +654,25 @@ def test_a_frame_that_is_cut_off(tmp_path: Path, syntax: str, encode: Any, cut: 
     assert "cut off" in refused(path)
 
 
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("kind", ["lossless", "baseline", "progressive", "restarts"])
+def test_a_frame_that_is_cut_off_before_its_end(tmp_path: Path, kind: str, kept: float) -> None:
+    # Decoders fill the rest with gray.
+    picture = RNG.integers(0, 256, (64, 70, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    if kind == "lossless":
+        buffer.write(imagecodecs.jpeg8_encode(picture, lossless=True))
+    else:
+        options = {"progressive": kind == "progressive", "restart_marker_rows": int(kind == "restarts")}
+        Image.fromarray(picture).save(buffer, "JPEG", quality=95, subsampling=0, **options)
+    whole = buffer.getvalue()
+    syntax = JPEGLosslessSV1 if kind == "lossless" else JPEGBaseline8Bit
+    assert stored(packed(tmp_path / "a.dcm", [whole], picture.shape, syntax, **EIGHT)).shape == (1, *picture.shape)
+    scan = whole.index(b"\xff\xda")
+    cut = whole[: int(scan + kept * (len(whole) - scan))] + b"\xff\xd9"
+    assert "cannot be decoded" in refused(packed(tmp_path / "a.dcm", [cut], picture.shape, syntax, **EIGHT))
+
+
 def test_an_extended_table_whose_lengths_lie(tmp_path: Path) -> None:
     frames = [jpeg_lossless(RNG.integers(0, 256, SIDES).astype(np.uint8), 8) for _ in range(2)]
     for change in (-40, 40):

@@ -24,7 +24,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from anogan.io.codestream import Stream, jpeg_2000_header, jpeg_header
+from anogan.io.codestream import Stream, jpeg_2000_header, jpeg_header, with_longer_scans
 from anogan.io.dicom.colors import LOSSY_JPEG, is_ybr, rgb
 from anogan.io.dicom.pixel_format import PixelFormat
 from anogan.io.pixels import Refused
@@ -108,7 +108,13 @@ def _frames(ds: Dataset, form: PixelFormat, frames: int) -> Iterator[tuple[np.nd
     if syntax in JPEGTransferSyntaxes:
         for data in _compressed(ds, frames):
             same = "ycbcr" if form.samples == 3 else None  # from and to: the samples as they are
-            yield imagecodecs.jpeg8_decode(data, colorspace=same, outcolorspace=same), jpeg_header(data)
+            decoded, again = (
+                imagecodecs.jpeg8_decode(stream, colorspace=same, outcolorspace=same)
+                for stream in (data, with_longer_scans(data))
+            )
+            if not np.array_equal(decoded, again):
+                raise ValueError("cut off")
+            yield decoded, jpeg_header(data)
         return
     if form.allocated == 1 and not syntax.is_encapsulated:
         for bits in _single_bits(ds, form):
