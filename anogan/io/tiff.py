@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from anogan.io.pixels import MAX_PIXELS, Refused, check_size, too_large
+from anogan.io.pixels import Refused, check_size
 from anogan.io.tiff_tags import Directory, Tag, damaged, read_directory
 
 MAX_BYTES = 1 << 29
@@ -52,6 +52,8 @@ class Compression(IntEnum):
     ZSTD = 50000
 
 
+_LARGEST_TILE = 1 << 24
+"""Pixels of a tile that may be larger than its image."""
 _COLORS = dict.fromkeys(Photometric, 1) | {Photometric.RGB: 3, Photometric.YCBCR: 3, Photometric.CMYK: 4}  # samples
 _COLORS_UNREAD = {
     8: "CIELab",
@@ -203,6 +205,8 @@ def _check_one_picture(tags: Directory) -> None:
     images = re.match(rb"ImageJ=[^\n]*\n(?:.*\n)*?images=(\d{1,9})", tags.text[:4096])
     if tags.following or tags.planes > 1 or tags.one(Tag.DEPTH, 1) > 1 or (images and int(images[1]) > 1):
         raise _several(tags.name)
+    if tags.one(Tag.SUBFILE_TYPE, 0) & 1 and Tag.SUB_DIRECTORIES in tags:  # as cameras write their raw files
+        raise Refused(f"{tags.name}: begins with a thumbnail and keeps its picture elsewhere; export that as PNG")
     if tags.text.startswith(b'{"shape":') and len(tags.text) < 4096:
         try:
             shape = json.loads(tags.text.rstrip(b"\0"))["shape"]
@@ -282,8 +286,10 @@ def _chunk_size(tags: Directory, height: int, width: int, samples: int, each: in
     if rows < 1 or columns < 1:
         raise damaged(tags.name)
     padded = -(-height // rows) * rows * -(-width // columns) * columns
-    if padded > 2 * MAX_PIXELS:
-        raise too_large(tags.name, f"tiles of {rows} x {columns}")
+    if padded > 2 * height * width + _LARGEST_TILE:  # readers make room for images by their size
+        raise Refused(
+            f"{tags.name}: has tiles of {rows} x {columns} for an image of {height} x {width}; save it with small ones"
+        )
     most = MAX_BYTES if each <= 2 else MAX_BYTES // 2
     if padded * samples * each > most:
         raise Refused(f"{tags.name}: its numbers take more than {most >> 20} MB; shrink it or save fewer bits")
@@ -301,10 +307,12 @@ def _places(tags: Directory, data: bytes, count: int) -> tuple[tuple[int, int], 
     places = tuple((int(one), int(two)) for one, two in zip(offsets[:count], lengths[:count], strict=True))
     if tags.one(Tag.COMPRESSION, 1) == Compression.NONE:  # some writers say more; what is needed is checked later
         places = tuple((place, min(length, len(data) - place)) for place, length in places)
-    if any(place <= 0 or length <= 0 or place + length > len(data) for place, length in places):
+    if any(place == 0 or length == 0 for place, length in places):
+        raise Refused(f"{tags.name}: leaves some of its strips or tiles out; export it again, whole")
+    if any(place < 0 or length < 0 or place + length > len(data) for place, length in places):
         raise damaged(tags.name)
-    if sum(length for _, length in places) > len(data):  # the same bytes again and again
-        raise damaged(tags.name)
+    if sum(length for _, length in places) > len(data):
+        raise Refused(f"{tags.name}: takes the same bytes for several strips or tiles; export it again")
     return places
 
 

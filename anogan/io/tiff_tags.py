@@ -20,6 +20,7 @@ _MOST_TAGS, _MOST_VALUES = 4096, 1 << 22
 class Tag(IntEnum):
     """The tags that are read, by the names of TIFF 6.0 and of those who added some."""
 
+    SUBFILE_TYPE = 254
     WIDTH = 256
     HEIGHT = 257
     BITS = 258
@@ -40,6 +41,7 @@ class Tag(IntEnum):
     TILE_HEIGHT = 323
     TILE_OFFSETS = 324
     TILE_BYTES = 325
+    SUB_DIRECTORIES = 330
     INK_SET = 332
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
