@@ -163,6 +163,27 @@ def test_every_place_of_the_bits(tmp_path: Path, syntax: str, signed: bool) -> N
 
 
 @pytest.mark.parametrize("syntax", [*NATIVE, RLELossless])
+@pytest.mark.parametrize("signed", [False, True])
+def test_values_that_stand_low_where_the_header_says_high(tmp_path: Path, syntax: str, signed: bool) -> None:
+    values = random_values(12, signed, (1, 3, 5))
+    form = {"BitsStored": 12, "HighBit": 15, "PixelRepresentation": int(signed)}
+    path = saved_as(tmp_path / "a.dcm", data_set(values.shape, syntax, **form), (values & 0xFFFF).astype(np.uint16))
+    assert refused(path) == (
+        "its header says that values of 12 bits end at bit 15, but its pixels stand in the lowest 12 bits; export it"
+        " again"
+    )
+    for dark in (values // 16 * 16 & 0xFFFF, values * 0):  # with nothing below, they may be what the header says
+        path = saved_as(tmp_path / "a.dcm", data_set(values.shape, syntax, **form), dark.astype(np.uint16))
+        np.testing.assert_array_equal(stored(path), dark.astype(np.uint16).astype(np.int16) >> 4)
+
+
+@pytest.mark.parametrize("number", ["-1", "-200"])
+def test_fewer_frames_than_one(tmp_path: Path, number: str) -> None:
+    path = save(tmp_path / "a.dcm", data_set((1, 3, 5), ExplicitVRLittleEndian, NumberOfFrames=number), bytes(30))
+    assert refused(path) == f"its header says {number} frames; export it again"
+
+
+@pytest.mark.parametrize("syntax", [*NATIVE, RLELossless])
 @pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
 def test_colors_by_pixel_and_by_plane(tmp_path: Path, syntax: str, photometric: str) -> None:
     for allocated, bits, frames, planar in itertools.product((8, 16), (8, 12, 16), (1, 2), (0, 1)):

@@ -101,12 +101,29 @@ class PixelFormat:
         """Return the values in words: shifted down, without unused bits, with their sign (PS3.5, 8.1.1).
 
         Overlays stood in the unused bits once, and until 2004 values could stand in the upper ones.
+
+        Raises
+        ------
+        Refused
+            Values should stand in the upper bits, but what is there stands in the lowest.
         """
         bits = 8 * words.dtype.itemsize
         if self.keyword in _FLOATS or (self.stored == bits and self.signed == (words.dtype.kind == "i")):
             return words
+        if self.high != self.stored - 1 and self._are_low(words.view(f"{'ui'[self.signed]}{bits // 8}")):
+            raise Refused(
+                f"its header says that values of {self.stored} bits end at bit {self.high}, but its pixels stand in the"
+                f" lowest {self.stored} bits; export it again"
+            )
         upper = words.view(f"u{bits // 8}") << (bits - 1 - self.high)
         return upper.view(f"{'ui'[self.signed]}{bits // 8}") >> (bits - self.stored)
+
+    def _are_low(self, words: np.ndarray) -> bool:
+        """Whether words use bits below those of the values, and none above as many as these."""
+        if not (words & ((1 << (self.high - self.stored + 1)) - 1)).any():
+            return False
+        most = 1 << (self.stored - self.signed)
+        return bool(words.max() < most and (not self.signed or words.min() >= -most))
 
     def check_length(self, data: bytes) -> int:
         """Return how many bytes of uncompressed pixels the header describes, or refuse others.

@@ -210,7 +210,9 @@ def _check(ds: Dataset, name: str) -> Header:
     rows, columns = ds.get("Rows"), ds.get("Columns")
     if not rows or not columns:
         raise _without_pixels(ds, name)
-    frames = max(1, int(ds.get("NumberOfFrames") or 1))
+    frames = int(ds.get("NumberOfFrames") or 1)
+    if frames < 1:
+        raise Refused(f"{name}: its header says {frames} frames; export it again")
     check_size(name, int(rows), int(columns), frames)
     study, series = (str(ds.get(keyword) or "") for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
     return Header(study, series, int(rows), int(columns), frames)
