@@ -73,7 +73,8 @@ def picture(
         pixels /= np.float32(most)
         np.clip(pixels, 0, 1, out=pixels)
     if white_is_zero:
-        pixels = 1 - pixels
+        pixels = (alpha if associated and alpha is not None else 1) - pixels
+        np.clip(pixels, 0, 1, out=pixels)
     if alpha is not None:
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., None], 3, axis=2)

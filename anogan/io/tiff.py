@@ -335,6 +335,8 @@ def _check_combination(layout: Layout, tags: Directory) -> None:
         raise damaged(tags.name)
     if layout.photometric == Photometric.CMYK and (layout.kind, layout.bits) not in (("u", 8), ("u", 16)):
         raise unread(tags.name, f"in CMYK of {layout.bits} bits")
+    if layout.associated and layout.photometric in (Photometric.PALETTE, Photometric.CMYK):
+        raise unread(tags.name, "whose opacity is multiplied into a palette or into inks")
     if layout.predictor not in (1, 2, 3):
         raise unread(tags.name, f"with a predictor of the number {layout.predictor}")
     if layout.predictor != 1 and layout.compression not in _WITH_DIFFERENCES:  # which some readers apply, some do not

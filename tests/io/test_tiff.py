@@ -22,6 +22,7 @@ from anogan.io.raster import raster_size, read_raster
 
 HIGH, WIDE = 12, 20
 RNG = np.random.default_rng(0)
+GRAY = bytes(HIGH * WIDE)
 
 
 def read(data: bytes) -> np.ndarray:
@@ -213,6 +214,18 @@ def test_opacity_is_laid_on_black(kind: str, associated: bool, most: int) -> Non
         assert scan.details["transparency"] == "laid on black"
 
 
+def test_opacity_where_zero_is_white() -> None:
+    values = RNG.integers(0, 256, (HIGH, WIDE, 2), np.uint8)
+    gray, opacity = values[..., :1] / 255, values[..., 1:] / 255
+    tags = {258: ("H", [8, 8]), 262: ("H", [0]), 277: ("H", [2])}
+    for kind, stored in ((2, gray), (1, gray * opacity)):  # 1: multiplied by it
+        raw = np.concatenate([(stored * 255).round(), values[..., 1:]], axis=2).astype(np.uint8).tobytes()
+        seen = read(built(tags | {338: ("H", [kind])}, raw))
+        np.testing.assert_allclose(seen, np.broadcast_to((1 - gray) * opacity, seen.shape), atol=0.003)
+    inks = {258: ("H", [8] * 5), 262: ("H", [5]), 277: ("H", [5]), 338: ("H", [1])}
+    assert "whose opacity is multiplied into a palette or into inks" in refused(built(inks, 5 * GRAY))
+
+
 def test_a_fourth_sample_without_meaning_is_left_out_and_said() -> None:
     values = RNG.integers(0, 256, (HIGH, WIDE, 4), np.uint8)
     scan = read_raster("a.tif", written(values, photometric="rgb", extrasamples=["unspecified"]))
@@ -307,8 +320,6 @@ def test_constant_numbers_of_no_known_range_are_black() -> None:
 
 
 # Refused with a true sentence
-
-GRAY = bytes(HIGH * WIDE)
 
 
 @pytest.mark.parametrize(
