@@ -743,6 +743,42 @@ def test_the_decoder_is_the_named_one_whatever_else_is_installed(
 # Against another program
 
 
+def by_dcmtk(path: Path) -> np.ndarray:
+    """Return (H, W) or (H, W, 3) values from 0, those of fewer than 16 bits in the upper ones."""
+    if shutil.which("dcm2pnm") is None:
+        pytest.skip("needs dcm2pnm of dcmtk")
+    told = subprocess.run(["dcm2pnm", "+opw", path], check=True, capture_output=True, text=True).stdout.split()
+    kind, columns, rows = told[0], int(told[1]), int(told[2])
+    assert told[3] == "65535"
+    return np.array(told[4:], int).reshape((rows, columns, 3)[: 3 if kind == "P3" else 2])
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless])
+def test_dcmtk_finds_values_in_the_same_bits(tmp_path: Path, syntax: str) -> None:
+    for signed, (allocated, bits, high) in itertools.product(
+        (False, True), ((8, 8, 7), (8, 5, 6), (16, 12, 11), (16, 12, 15), (16, 10, 13), (16, 16, 15), (16, 8, 15))
+    ):
+        form = {"BitsAllocated": allocated, "BitsStored": bits, "HighBit": high, "PixelRepresentation": int(signed)}
+        values = random_values(bits, signed, (1, 6, 9))
+        path = saved_as(
+            tmp_path / "a.dcm", data_set(values.shape, syntax, **form), words_of(values, bits, high, allocated)
+        )
+        lowest = -(2 ** (bits - 1)) if signed else 0
+        np.testing.assert_array_equal(
+            by_dcmtk(path) >> (16 - bits), stored(path)[0].astype(int) - lowest, err_msg=str(form)
+        )
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless])
+@pytest.mark.parametrize(("photometric", "most"), [("RGB", 0), ("YBR_FULL", 2)])  # its tables cut off fractions
+def test_dcmtk_finds_the_same_colors(tmp_path: Path, syntax: str, photometric: str, most: int) -> None:
+    for planar in (0, 1):
+        form = EIGHT | {"PhotometricInterpretation": photometric, "PlanarConfiguration": planar}
+        values = random_values(8, False, (1, 6, 9, 3)).astype(np.uint8)
+        path = saved_as(tmp_path / "a.dcm", data_set(values.shape, syntax, **form), values)
+        np.testing.assert_allclose(by_dcmtk(path) >> 8, stored(path)[0], rtol=0, atol=most)
+
+
 @pytest.mark.parametrize(
     ("program", "syntax", "encode"),
     [("dcmdjpeg", JPEGLosslessSV1, jpeg_lossless), ("dcmdjpls", JPEGLSLossless, jpeg_ls)],
