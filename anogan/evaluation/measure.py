@@ -18,6 +18,7 @@ from anogan.evaluation.attacks import by_species
 from anogan.evaluation.curves import bands
 from anogan.evaluation.groups import by_group
 from anogan.evaluation.report import OperatingPoint, Report
+from anogan.io.masks import Blank
 from anogan.io.results import case_id
 from anogan.io.results_writer import ResultsWriter
 from anogan.metrics import (
@@ -167,6 +168,8 @@ def _mask(test: ScanSet, index: int, scan: Scan) -> np.ndarray | None:
     """Return where an image is abnormal, (H, W) bool: nowhere if it is healthy; None if nobody has drawn it."""
     shape = scan.pixels.shape[:2]
     if not test[index].label:
+        if test[index].mask is not None:
+            _check_blank(test, index)
         return np.zeros(shape, bool)
     mask = test.read_mask(index)
     if mask is not None and mask.shape != shape:
@@ -174,6 +177,15 @@ def _mask(test: ScanSet, index: int, scan: Scan) -> np.ndarray | None:
             f"{test[index].mask}: the mask has {mask.shape} pixels and its image {shape}; draw it on the image"
         )
     return mask
+
+
+def _check_blank(test: ScanSet, index: int) -> None:
+    """Refuse the mask of a healthy image that marks something."""
+    try:
+        test.read_mask(index)
+    except Blank:
+        return
+    raise ValueError(f"{test[index].mask}: marks a region of an image that is labeled healthy; correct one of them")
 
 
 def _report(
@@ -201,7 +213,7 @@ def _report(
     if tally.n_regions and unmasked:
         notes.append(f"Pixel figures leave out {unmasked} abnormal images that have no mask.")
     if unusable_masks:
-        notes.append(f"Pixel figures leave out {len(unusable_masks)} abnormal images whose masks cannot be used.")
+        notes.append(f"Pixel figures leave out {len(unusable_masks)} images whose masks cannot be used.")
     if tally.n_regions and tally.sampled:
         notes.append(
             f"Pixel figures use every abnormal pixel and, per image, {tally.per_image} healthy ones drawn at random."

@@ -20,6 +20,10 @@ _NOISE = 1 / 4
 """Of the brightest value: up to this, so may be a single bright pixel."""
 
 
+class Blank(ValueError):
+    """A mask that can be read and marks nothing."""
+
+
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
     """Read where an image is abnormal.
 
@@ -36,8 +40,10 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
 
     Raises
     ------
+    Blank
+        Nothing is marked.
     ValueError
-        The file cannot be read as one image, or the region cannot be known: nothing or everything is marked, or the
+        The file cannot be read as one image, or the region cannot be known: everything is marked, or the
         whole border and most of the image, as in a mask drawn black on white; values below 0; areas of a lower value
         beside soft edges, or faint speckles; a palette whose first color is not black while another is; colors that
         tell another region than their opacity, or black among them; a dark picture in a lossy format.
@@ -56,8 +62,10 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
         if levels.min() == levels.max():
             raise _unclear(f"{name}: the mask has one value everywhere and marks no region")
     inside = _inside(name, levels, lossy)
-    if inside.all() or not inside.any():
-        raise _unclear(f"{name}: the mask marks {'all' if inside.all() else 'nothing'} of the image")
+    if not inside.any():
+        raise Blank(str(_unclear(f"{name}: the mask marks nothing of the image")))
+    if inside.all():
+        raise _unclear(f"{name}: the mask marks all of the image")
     border = np.concatenate([inside[0], inside[-1], inside[:, 0], inside[:, -1]])
     if border.all() and inside.mean() > 0.5:
         raise _unclear(

@@ -240,7 +240,7 @@ def test_a_mask_that_cannot_be_used_takes_its_image_out_of_the_pixel_figures_alo
     assert report.unusable_masks[1]["reason"] == (
         f"{wrong}: the mask has (4, 4) pixels and its image (8, 8); draw it on the image"
     )
-    assert report.notes == ["Pixel figures leave out 2 abnormal images whose masks cannot be used."]
+    assert report.notes == ["Pixel figures leave out 2 images whose masks cannot be used."]
     lines = str(report).splitlines()
     assert lines[-2:] == [f"  {row['file']}: {row['reason']}" for row in report.unusable_masks]
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == report.to_json()
@@ -259,7 +259,17 @@ def test_an_abnormal_image_whose_mask_marks_nothing_or_all_is_left_out_and_count
     assert (report.pixel_auroc, report.aupro) == (whole.pixel_auroc, whole.aupro)
     (row,) = report.unusable_masks
     assert row["reason"].startswith(f"{blank}: the mask marks {words} of the image;")
-    assert "Pixel figures leave out 1 abnormal images whose masks cannot be used." in report.notes
+    assert "Pixel figures leave out 1 images whose masks cannot be used." in report.notes
+
+
+def test_a_mask_of_a_healthy_image_must_be_blank(split: ScanSet, tmp_path: Path) -> None:
+    blank, drawn = tmp_path / "blank.png", mask_of(tmp_path, "drawn.png")
+    cv2.imwrite(str(blank), np.zeros((8, 8), np.uint8))
+    masks = {"h51": blank, "h204": drawn}
+    items = tuple(replace(item, mask=masks.get(item.path.stem, item.mask)) for item in split)
+    (row,) = evaluate(Known(), ScanSet("test", items)).unusable_masks
+    assert row["reason"] == f"{drawn}: marks a region of an image that is labeled healthy; correct one of them"
+    assert row["label"] == "healthy"
 
 
 class Faceless(Known):
