@@ -333,6 +333,17 @@ def test_what_fills_a_block_is_no_contradiction(tmp_path: Path) -> None:
     assert "of pixels, but its header describes 5,625" in refused(saved(values.tobytes()))
 
 
+def test_frames_that_are_filled_one_by_one(tmp_path: Path) -> None:
+    frame = bytes(range(1, 12)) + bytes(4)  # 15 bytes, black at the end
+    ds = data_set((3, 3, 5), ExplicitVRLittleEndian, BitsAllocated=8, BitsStored=8)
+    path = save(tmp_path / "a.dcm", ds, (frame + b"\0") * 3, "OB")
+    assert "holds 48 bytes of pixels, but its header describes 45 (3 frames of 3 x 5 x 1 values of 8 bits)" in refused(
+        path
+    )
+    path = save(tmp_path / "a.dcm", ds, frame * 3 + bytes(5), "OB")
+    np.testing.assert_array_equal(stored(path).reshape(3, 15), [list(frame)] * 3)
+
+
 def test_floats_of_another_size(tmp_path: Path) -> None:
     for keyword, bits in (("FloatPixelData", 64), ("DoubleFloatPixelData", 32), ("FloatPixelData", 16)):
         ds = data_set((1, 4, 4), ExplicitVRLittleEndian, BitsAllocated=bits)

@@ -147,7 +147,7 @@ class PixelFormat:
         bits = self.rows * self.columns * samples * self.allocated
         expected = math.ceil(bits * self.frames / 8)
         rest = data[expected:]
-        if len(data) >= expected and (len(rest) == expected % 2 or _is_padding(rest, bits // 8)):
+        if len(data) >= expected and (len(rest) == expected % 2 or _is_padding(rest, bits // 8, self.frames)):
             return expected
         frames = "1 frame" if self.frames == 1 else f"{self.frames} frames"
         size = f"{self.rows} x {self.columns} x {self.samples}"
@@ -157,9 +157,10 @@ class PixelFormat:
         )
 
 
-def _is_padding(rest: bytes, frame: int) -> bool:
-    """Whether bytes behind the pixels fill a block; zeros of a whole frame may be one."""
-    return len(rest) < min(frame, _MAX_PADDING) and not rest.strip(b"\0")
+def _is_padding(rest: bytes, frame: int, frames: int) -> bool:
+    """Whether bytes behind the pixels fill a block: fewer than a frame, which may be one, and none for each frame."""
+    each = frames > 1 and len(rest) % frames == 0
+    return len(rest) < min(frame, _MAX_PADDING) and not each and not rest.strip(b"\0")
 
 
 def _whole(ds: Dataset, keyword: str, otherwise: int | None = None) -> int:
