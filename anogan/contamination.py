@@ -26,6 +26,7 @@ from torch import Tensor
 from anogan.dataset import ScanSet
 from anogan.detector import Detector
 from anogan.io import spreadsheet
+from anogan.randomness import own_random_state
 from anogan.reference import Reference
 
 FOLDS = 5
@@ -124,5 +125,6 @@ def cross_fit(detector: Detector, images: Tensor, subjects: Sequence[str]) -> It
     """
     folds = GroupKFold(min(FOLDS, len(set(subjects))))
     for others, rows in folds.split(np.zeros(len(subjects)), groups=np.asarray(subjects)):
-        reference = Reference.learn(detector.networks.discriminator, images[others], detector.config)
+        with own_random_state():
+            reference = Reference.learn(detector.networks.discriminator, images[others], detector.config)
         yield rows, dataclasses.replace(detector, reference=reference)

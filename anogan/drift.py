@@ -44,6 +44,7 @@ STAKES = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 JUMP = 1e-4  # share of the capital that is spread over all accounts after each case
 ABNORMAL_SHARE = 0.05
 WINDOW = 200  # recent cases whose features are compared with the calibration images'
+LEAST_DEVIATION = 0.01  # in healthy deviations: calibration images below it are all the same
 PATIENCE = 60.0  # seconds: who changes the monitor needs milliseconds
 PAUSED = "the calibration no longer holds, see `anogan drift`"
 _FORMAT = 1
@@ -238,7 +239,7 @@ class Monitor:
             if len(values) < 2 or len(healthy) < 2:
                 continue
             test = ks_2samp(values, healthy)
-            shift = float(np.median(values) - np.median(healthy)) / max(float(np.std(healthy, ddof=1)), 1e-12)
+            shift = float(np.median(values) - np.median(healthy)) / max(float(np.std(healthy, ddof=1)), LEAST_DEVIATION)
             p_value = min(1.0, float(test.pvalue) * len(self.components))
             found.append(FeatureDrift(name, shift, float(test.statistic), p_value))
         return sorted(found, key=lambda drift: -drift.distance)

@@ -32,6 +32,7 @@ _SECOND = np.array([[-1, 2, -1]], np.float32) / 2
 _BOTH = np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]], np.float32) / 4
 _LAPLACE = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32) / 4
 _RIDGE = 1e-5
+ROUNDED = 8  # images of which it is measured what their rounding changes
 
 
 def residues(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,6 +79,12 @@ def residues(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ]
     coarse = [_pool(y), *map(_pool, differences), *octaves[2:]]
     return np.dstack(fine), np.dstack(coarse)
+
+
+def rounded_otherwise(image: np.ndarray) -> np.ndarray:
+    """Return an image, (H, W, 3) in [0, 1], that 8 bits could not tell from this one: the same noise each time."""
+    noise = np.random.default_rng(0).random(image.shape, np.float32) - 0.5
+    return (image + noise / 255).clip(0, 1)
 
 
 def _filter(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -169,9 +176,17 @@ class NoiseReference:
         ValueError
             An image is gray or too small, or there are fewer than ten and two of them.
         """
-        pairs = [residues(image) for image in images]
+        pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        changed: list[list[np.ndarray]] = []
+        for image in images:
+            pairs.append(residues(image))
+            if len(changed) < ROUNDED:
+                pair = zip(residues(rounded_otherwise(image)), pairs[-1], strict=True)
+                changed.append([((other - own) ** 2).mean((0, 1)) for other, own in pair])
         if len(pairs) < LEAST_IMAGES:
             raise ValueError(f"noise reference: {len(pairs)} genuine images, at least {LEAST_IMAGES} are needed")
+        # Nothing counts as steadier than the rounding of the pixels leaves it.
+        least = [np.sqrt(np.mean([one[k] for one in changed], axis=0)) for k in (0, 1)]
         rng = np.random.default_rng(0)
         drawn = [rng.permutation(fine[..., 0].size)[:PATCHES] for fine, _ in pairs]
         fine, coarse = (
@@ -180,11 +195,11 @@ class NoiseReference:
             )
             for k in (0, 1)
         )
-        context = np.stack([coarse.mean(0), coarse.std(0) + 1e-6])
+        context = np.stack([coarse.mean(0), np.maximum(coarse.std(0) + 1e-6, least[1])])
         inputs = _quadratic((coarse - context[0]) / context[1])
         ridge = _RIDGE * len(inputs) * np.eye(inputs.shape[1])
         weights = np.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ fine)
-        scale = (fine - inputs @ weights).std(0) + 1e-6
+        scale = np.maximum((fine - inputs @ weights).std(0) + 1e-6, least[0])
         draft = cls(context, weights, scale, *(np.zeros(0),) * 6)
 
         standard = [draft._standardize(*pair) for pair in pairs]
@@ -203,10 +218,16 @@ class NoiseReference:
             patch_precision=np.linalg.inv(np.cov(patches.T) + 0.05 * np.eye(fine.shape[1])),
             healthy=np.array([[0.0, 1.0], [0.0, 1.0]]),
         )
-        kept = np.array([draft.parts(image) for image in held])
+        kept: list[tuple[float, float]] = []
+        apart: list[np.ndarray] = []
+        for image in held:
+            kept.append(draft.parts(image))
+            if len(apart) < ROUNDED:
+                apart.append(np.subtract(draft.parts(rounded_otherwise(image)), kept[-1]))
         if len(kept) < LEAST_HELD:
             raise ValueError(f"noise reference: {len(kept)} held-out genuine images, at least {LEAST_HELD} are needed")
-        return replace(draft, healthy=np.stack([np.median(kept, axis=0), kept.std(0) + 1e-6], axis=1))
+        deviation = np.maximum(np.std(kept, axis=0) + 1e-6, np.sqrt(np.mean(np.square(apart), axis=0)))
+        return replace(draft, healthy=np.stack([np.median(kept, axis=0), deviation], axis=1))
 
     def _standardize(self, fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
         expected = (

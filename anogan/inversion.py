@@ -82,10 +82,11 @@ def invert(
     waited = torch.zeros(len(start), dtype=torch.long, device=x.device)
     for step in range(config.steps + 1):
         score = objective(target, generator(latent))
-        better = score.detach() < best
+        # An image that has waited long enough is done, also where others of its batch go on: alone it would have ended.
+        better = (score.detach() < best) & (waited < config.patience)
         waited = torch.where(better, 0, waited + 1)
         best_latent[better] = latent.detach()[better]
-        best = torch.minimum(best, score.detach())
+        best = torch.where(better, score.detach(), best)
         if callback is not None:
             callback(step, best)
         if step == config.steps or bool((waited >= config.patience).all()):

@@ -30,6 +30,7 @@ from anogan.scoring import top_mean
 TOP = 0.01  # of the discriminator's map: its mean is the score of an image here
 IMAGES = 128  # at most, of training and of held-out images: a snapshot should cost about two seconds
 HELD = "held-out images"  # how many a reading rests on
+LEAST = 1e-9  # of what is divided by: held-out images that are all the same have no distances
 WINDOW = 8  # snapshots that a trend looks back
 EARLIEST = 5  # fewer snapshots say nothing
 DEGRADING, STAGNATING = 2, 5  # verdicts in a row that end a phase
@@ -129,7 +130,7 @@ class Progress:
             "KID": kid(generated, self.of_holdout),
             # In held-out deviations: a discriminator that knows its training images by heart finds them more real.
             "gap of the discriminator": float((images[0].mean() - images[1].mean()) / (images[1].std() + 1e-6)),
-            "diversity": float(torch.pdist(generated).mean() / torch.pdist(self.of_holdout).mean()),
+            "diversity": float(torch.pdist(generated).mean() / (torch.pdist(self.of_holdout).mean() + LEAST)),
             "distance from training images": nearest_ratio(generated, self.of_holdout, self.of_train),
             HELD: float(len(self.holdout)),
         }
@@ -206,7 +207,7 @@ def nearest_ratio(generated: Tensor, holdout: Tensor, train: Tensor) -> float:
     Well below 1, the generator has learned training images by heart.
     """
     of_generated, of_holdout = (torch.cdist(x, train).amin(1).median() for x in (generated, holdout))
-    return float(of_generated / (of_holdout + 1e-9))
+    return float(of_generated / (of_holdout + LEAST))
 
 
 def trend(values: Sequence[float], signal: Signal) -> int:

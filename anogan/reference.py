@@ -26,6 +26,9 @@ SHRINKAGE = 0.1
 BANDS = 4
 LEAST_ENERGY = 1e-4  # a hundredth of a unit squared: below it, detail is noise
 SPECTRUM_SIDE = 32
+EIGHT_BITS = 2 / 255
+"""The step of 8 bits in [-1, 1]."""
+ROUNDED = 64  # images of which it is measured what their rounding changes
 
 
 def embed(features: list[Tensor], side: int, projection: Tensor) -> Tensor:
@@ -51,15 +54,39 @@ def embed(features: list[Tensor], side: int, projection: Tensor) -> Tensor:
     return torch.einsum("nchw,cd->ndhw", torch.cat(levels, 1), projection)
 
 
-def make_projection(features: list[Tensor], seed: int) -> Tensor:
-    """Return a random projection that first gives every level the same total variance, (sum of C_l, DIMENSIONS)."""
-    weights = [
-        torch.full((level.shape[1],), float(level.float().var(0).sum(0).mean() + 1e-12)) ** -0.5 for level in features
-    ]
+def make_projection(features: list[Tensor], rounding: list[Tensor], seed: int) -> Tensor:
+    """Return a random projection that first gives every level the same total variance, (sum of C_l, DIMENSIONS).
+
+    A level that varies less among the images, (N, C_l, S_l, S_l), than by their `rounding`, (M, C_l, S_l, S_l), which
+    is how it changes where they are rounded otherwise, is made no larger than that rounding.
+    """
+    weights = []
+    for level, changed in zip(features, rounding, strict=True):
+        variance = level.float().var(0).sum(0).mean()
+        least = changed.float().square().mean(0).sum(0).mean()
+        weights.append(torch.full((level.shape[1],), float(torch.maximum(variance, least))) ** -0.5)
     generator = torch.Generator().manual_seed(seed)
     channels = sum(len(weight) for weight in weights)
     rows = torch.randn(channels, DIMENSIONS, generator=generator) / DIMENSIONS**0.5
     return rows * torch.cat(weights)[:, None]
+
+
+def rounded_otherwise(images: Tensor) -> Tensor:
+    """Return images, (N, C, S, S) in [-1, 1], that 8 bits could not tell from these: the same noise for every image.
+
+    What varies less than by this says nothing: it bounds everything that is divided by how much it varies.
+    """
+    noise = torch.rand(images.shape[1:], generator=torch.Generator().manual_seed(0)) - 0.5
+    return (images + EIGHT_BITS * noise.to(images)).clamp(-1, 1)
+
+
+def refuse_uniform(images: Tensor, what: str) -> None:
+    """Raise ValueError if images, (N, C, S, S) in [-1, 1], are so alike that nothing can be said beside them."""
+    if float(images.var(0, correction=0).mean()) < EIGHT_BITS**2:
+        raise ValueError(
+            f"{what} ({len(images)}) differ by less than one step of 8 bits, so nothing is unusual beside them; "
+            "add images that differ"
+        )
 
 
 def spectrum(x: Tensor) -> Tensor:
@@ -94,17 +121,22 @@ class PositionGaussian:
         self.mean, self.factor = mean, factor
 
     @classmethod
-    def fit(cls, embedded: Tensor) -> PositionGaussian:
-        """Fit to healthy features, (N, D, H, W)."""
+    def fit(cls, embedded: Tensor, rounding: Tensor) -> PositionGaussian:
+        """Fit to healthy features, (N, D, H, W).
+
+        No direction counts as steadier than the rounding of the images leaves it: `rounding`, (M, D, H, W), is how some
+        of the features change where their images are rounded otherwise.
+        """
         x = embedded.permute(2, 3, 0, 1)  # (H, W, N, D)
         mean = x.mean(2)
         centered = x - mean[:, :, None]
         covariance = centered.transpose(2, 3) @ centered / x.shape[2]
         scale = covariance.diagonal(dim1=2, dim2=3).mean(-1)[..., None, None]
         # A little of the mean variance of all positions keeps constant places (black borders) invertible.
-        floor = SHRINKAGE * scale + 0.01 * scale.mean() + 1e-12
+        floor = torch.maximum(SHRINKAGE * scale + 0.01 * scale.mean(), rounding.square().mean())
         covariance = (1 - SHRINKAGE) * covariance + floor * torch.eye(x.shape[-1])
-        return cls(mean, torch.linalg.cholesky(covariance))
+        # As it lies in memory when it is loaded: another order takes other arithmetic.
+        return cls(mean.contiguous(), torch.linalg.cholesky(covariance).contiguous())
 
     def distance(self, embedded: Tensor) -> Tensor:
         """Return the Mahalanobis distance at every place, (N, H, W)."""
@@ -187,24 +219,43 @@ class Reference:
     @classmethod
     @torch.no_grad()
     def learn(cls, discriminator: Discriminator, images: Tensor, config: Config) -> Reference:
-        """Fit to healthy images, (N, C, S, S) in [-1, 1], or to `IMAGES` of them, drawn with the run's seed."""
+        """Fit to healthy images, (N, C, S, S) in [-1, 1], or to `IMAGES` of them, drawn with the run's seed.
+
+        It seeds torch, so that what a caller draws next is the same each time; `anogan.randomness` keeps that inside.
+        """
         seed = config.training.seed
         torch.manual_seed(seed)
         drawn = torch.randperm(len(images))[:IMAGES]
         chosen = images[drawn]
         features = [discriminator.features(batch) for batch in chosen.split(64)]
         levels = [torch.cat(level) for level in zip(*features, strict=True)]
-        learned = cls.fit(levels, chosen, config.input.size // 4, config.scoring.bank, seed)
+        some = rounded_otherwise(chosen[:ROUNDED])
+        rounding = [
+            after - level[: len(after)] for after, level in zip(discriminator.features(some), levels, strict=True)
+        ]
+        learned = cls.fit(levels, rounding, chosen, config.input.size // 4, config.scoring.bank, seed)
         assert learned.bank.origin is not None
         return replace(learned, bank=PatchBank(learned.bank.bank, drawn[learned.bank.origin].int()))
 
     @classmethod
-    def fit(cls, features: list[Tensor], images: Tensor, side: int, bank_size: int, seed: int) -> Reference:
-        """Fit to healthy images, (N, C, S, S), and their features per level, (N, C_l, S_l, S_l)."""
-        projection = make_projection(features, seed)
+    def fit(
+        cls, features: list[Tensor], rounding: list[Tensor], images: Tensor, side: int, bank_size: int, seed: int
+    ) -> Reference:
+        """Fit to healthy images, (N, C, S, S), and their features per level, (N, C_l, S_l, S_l).
+
+        `rounding`, (M, C_l, S_l, S_l), is how the features of the first M change where these are `rounded_otherwise`.
+        """
+        projection = make_projection(features, rounding, seed)
         embedded = embed(features, side, projection)
         bank = PatchBank.fit(embedded, bank_size, seed)
-        return cls(projection, PositionGaussian.fit(embedded), bank, PositionGaussian.fit(spectrum(images)))
+        gaussian = PositionGaussian.fit(embedded, embed(rounding, side, projection))
+        bands, first = spectrum(images), images[: len(rounding[0])]
+        return cls(
+            projection,
+            gaussian,
+            bank,
+            PositionGaussian.fit(bands, spectrum(rounded_otherwise(first)) - bands[: len(first)]),
+        )
 
     def embed(self, features: list[Tensor]) -> Tensor:
         """Return what the Gaussian and the bank look at, (N, DIMENSIONS, side, side)."""

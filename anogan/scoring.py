@@ -91,13 +91,16 @@ class Fusion:
         return cls(zeros, ones, ones / count, zeros[:2], ones[:2], 1.0)
 
     @classmethod
-    def fit(cls, healthy: Tensor, fakes: list[Tensor], top: float) -> Fusion:
+    def fit(cls, healthy: Tensor, rounded: Tensor, fakes: list[Tensor], top: float) -> Fusion:
         """Standardize on held-out healthy images and choose the weights on local fakes made from them.
 
         Parameters
         ----------
         healthy
             Raw component maps of held-out healthy images, (N, K, S, S).
+        rounded
+            Those of the first M of these images where they are rounded otherwise, (M, K, S, S): no component counts as
+            steadier than that.
         fakes
             The same of local fakes, one tensor per kind of fake.
         top
@@ -118,7 +121,7 @@ class Fusion:
         scores = component_scores(healthy)
         # A component that tells places apart rather than images, an unfinished discriminator say, gets no say by it.
         places = healthy.mean(0).flatten(1).std(1)
-        scale = torch.maximum(scores.std(0), places).clamp_min(LEAST_SPREAD)
+        scale = torch.maximum(torch.maximum(scores.std(0), places), _apart(component_scores(rounded), scores))
         fusion = replace(cls.even(), offset=scores.mean(0), scale=scale, top=top)
         standardized = fusion.standardize(healthy)
         standardized_fakes = [fusion.standardize(maps) for maps in fakes]
@@ -141,14 +144,16 @@ class Fusion:
         gain = wins(mixed) - table
         if float(gain.mean()) > _standard_error(gain):
             weights = mixed
-        return fusion.weigh(weights, healthy)
+        return fusion.weigh(weights, healthy, rounded)
 
-    def weigh(self, weights: Tensor, healthy: Tensor) -> Fusion:
-        """Return this fusion with other weights, its scores standardized on the raw maps of healthy images."""
-        standardized = self.standardize(healthy)
+    def weigh(self, weights: Tensor, healthy: Tensor, rounded: Tensor) -> Fusion:
+        """Return this fusion with other weights, its scores standardized on healthy images; parameters as of `fit`."""
         weighed = replace(self, weights=weights)
-        parts = weighed._parts(standardized, weighed.fuse(standardized))
-        return replace(weighed, level=parts.mean(0), spread=parts.std(0).clamp_min(LEAST_SPREAD))
+        parts, others = (
+            weighed._parts(standardized, weighed.fuse(standardized))
+            for standardized in (self.standardize(healthy), self.standardize(rounded))
+        )
+        return replace(weighed, level=parts.mean(0), spread=torch.maximum(parts.std(0), _apart(others, parts)))
 
     def standardize(self, maps: Tensor) -> Tensor:
         """Return maps in healthy standard deviations of their image score, (N, K, S, S)."""
@@ -179,13 +184,21 @@ class Fusion:
 
 
 TENSORS = ("offset", "scale", "weights", "level", "spread")
-LEAST_SPREAD = 1e-6
 COMPONENT_TOP = 0.04  # of a component's map: the healthy spread of a few pixels would be mostly chance
 SECOND_OPINION = ("feature_residual", "gaussian", "neighbors", "spectrum")
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the second opinion
 COST = 0.005  # in AUROC on local fakes: what a second, two-sided opinion may cost
 RESIDUAL_SHARE = 0.15
 RESAMPLES = 500
+
+
+def _apart(rounded: Tensor, scores: Tensor) -> Tensor:
+    """Return the root mean square of what other rounding changes in the scores of the first M images, (N, K) -> (K,).
+
+    Where that is nothing at all, the score is the same whatever the image, and 1 divides it as well as any number.
+    """
+    apart = (rounded - scores[: len(rounded)]).square().mean(0).sqrt()
+    return torch.where(apart > 0, apart, torch.where(scores.std(0) > 0, apart, 1.0))
 
 
 def _wins(normal: Tensor, odd: Tensor) -> Tensor:

@@ -31,11 +31,13 @@ from peers import PEERS
 
 import anogan
 from anogan import checkpoint, metrics
+from anogan.calibration import Calibration
 from anogan.config import InputConfig
 from anogan.dataset import draw_subjects
 from anogan.detector import Detector
 from anogan.inversion import residual_maps
 from anogan.progress import Verdict
+from anogan.reference import ROUNDED, rounded_otherwise
 from anogan.scoring import COMPONENTS, top_mean
 from anogan.training import Trainer, TrainingEvent
 from anogan.transforms import mask_to_network
@@ -161,13 +163,14 @@ def measure_product(data: Dataset, seed: int, settings: list[str], method: str) 
         return
 
     weights, healthy = detector.fusion.weights, detector._raw(train[held])
+    rounded = detector._raw(rounded_otherwise(train[held][:ROUNDED]))
     for k, name in enumerate(COMPONENTS):
         own = maps.components[:, k]
         part = top_mean(own, config.scoring.top).numpy()
         write(data, seed, f"component: {name}", part, pixel_figures(data, own.numpy()))
         if 0 < weights[k] < 1:
             others = torch.where(torch.arange(len(weights)) == k, 0, weights)
-            fusion = detector.fusion.weigh(others / others.sum(), healthy)
+            fusion = detector.fusion.weigh(others / others.sum(), healthy, rounded)
             fused = fusion.fuse(maps.components)
             image_scores = fusion.score(maps.components, fused).numpy()
             write(data, seed, f"minus: {name}", image_scores, pixel_figures(data, fused.numpy()))
@@ -197,7 +200,7 @@ def operating_point(data: Dataset, seed: int, detector: Detector, scores: np.nda
         calibrating[untouched] = draw_subjects(np.array(data.subjects)[untouched].tolist(), 0.75, seed)
         healthy_scores, untouched = scores[calibrating], untouched & ~calibrating
     try:
-        calibration = detector.calibrate_scores(healthy_scores, rate).calibration
+        calibration = Calibration.fit(healthy_scores, rate)
     except ValueError as error:
         return {"not calibrated": str(error)}
     assert calibration is not None

@@ -30,7 +30,7 @@ from anogan.blur import gaussian_blur
 from anogan.config import Config, InputConfig
 from anogan.losses import pixel_residual
 from anogan.networks import Networks
-from anogan.reference import IMAGES, Reference
+from anogan.reference import Reference
 from anogan.scoring import top_mean
 from anogan.snapshots import import_torchvision
 
@@ -273,13 +273,7 @@ def _random_reference(data: Dataset, seed: int, which: int) -> Judged:
     train, test = on_grid(data.train, config.input), on_grid(data.test, config.input)
     torch.manual_seed(seed)
     discriminator = Networks.build(config).discriminator
-
-    def features(images: torch.Tensor) -> list[torch.Tensor]:
-        parts = [discriminator.features(batch) for batch in images.split(64)]
-        return [torch.cat(level) for level in zip(*parts, strict=True)]
-
-    chosen = train[torch.randperm(len(train))[:IMAGES]]
-    reference = Reference.fit(features(chosen), chosen, config.input.size // 4, config.scoring.bank, seed)
+    reference = Reference.learn(discriminator, train, config)
     parts = [reference.distances(discriminator.features(batch), batch)[which] for batch in test.split(64)]
     maps = gaussian_blur(torch.cat(parts), 1.0)
     return Judged(top_mean(maps, TOP).numpy(), maps.numpy(), 0.0, {})

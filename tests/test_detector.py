@@ -181,7 +181,7 @@ def test_training_counts_what_was_read_and_hands_out_the_rest(tiny_splits: Split
 def test_what_was_read_must_be_enough_to_train_on(tiny_splits: Splits, tmp_path: Path) -> None:
     scans = broken_training(tmp_path, tiny_splits, len(tiny_splits.train) - 9)
     with pytest.raises(
-        ValueError, match=r"^train(, held back)?: \d usable images, .* were left out, the first: [^:]+: begins like"
+        ValueError, match=r"^train(, held back)?: \d usable images, .* were left out, the first: [^:]+: is damaged"
     ):
         Detector.train(scans, anogan.load_config("tiny"))
 

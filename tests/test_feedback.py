@@ -16,6 +16,7 @@ import torch
 
 import anogan
 from anogan import checkpoint
+from anogan.calibration import Calibration
 from anogan.dataset import Item, ScanSet, Splits, open_dataset
 from anogan.detector import Detector
 from anogan.evaluation import evaluate
@@ -192,7 +193,7 @@ def test_twenty_mistakes_of_one_kind_do_not_hide_it(tiny_detector: Detector, spl
     config = tiny_detector.config
     held = torch.from_numpy(splits.train.subset(range(60, 66)).load(config)[0])
     alone = torch.eye(len(COMPONENTS))[COMPONENTS.index("neighbors")]
-    fusion = tiny_detector.fusion.weigh(alone, tiny_detector._raw(held))
+    fusion = tiny_detector.fusion.weigh(alone, *[tiny_detector._raw(held)] * 2)
     old = dataclasses.replace(tiny_detector, fusion=fusion).calibrate(splits.calibration, 0.1)
     mistakes = dismiss(splits, range(20), lesion, tmp_path)
     paths = [one.path for one in [*mistakes, *dismiss(splits, range(30, 60), lesion, tmp_path)]]
@@ -402,7 +403,8 @@ def test_a_version_is_promoted_and_rolled_back_bit_by_bit(
 def test_rollbacks_go_back_one_by_one(run: Path, proposal: Proposal, desks: dict[str, Desk]) -> None:
     versions.add(run, versions.keep(run), proposal)
     versions.promote(run, 1, desks["ida"])
-    second = dataclasses.replace(proposal, detector=proposal.detector.calibrate_scores(np.arange(30.0), 0.2))
+    recalibrated = dataclasses.replace(proposal.detector, calibration=Calibration.fit(np.arange(30.0), 0.2))
+    second = dataclasses.replace(proposal, detector=recalibrated)
     versions.add(run, versions.keep(run), second)
     versions.promote(run, 2, desks["ida"])
     assert [versions.rollback(run, desks["ida"]).number for _ in range(2)] == [1, 0]
@@ -502,7 +504,7 @@ def test_calibrating_after_a_promotion_is_none_of_the_versions(
 ) -> None:
     versions.add(run, versions.keep(run), proposal)
     versions.promote(run, 1, desks["ida"])
-    again = Detector.load(run).calibrate_scores(np.arange(40.0), 0.1)
+    again = dataclasses.replace(Detector.load(run), calibration=Calibration.fit(np.arange(40.0), 0.1))
     again.save(run)
     assert versions.current(run) is None
     versions.promote(run, 0, desks["ida"])  # what worked is kept before it goes

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from anogan.forensics import NoiseReference, residues
+from anogan.forensics import NoiseReference, residues, rounded_otherwise
 from anogan.transforms import LEAST_NATIVE_SIDE
 
 
@@ -90,3 +90,12 @@ def test_what_cannot_be_judged_is_refused(reference: NoiseReference) -> None:
         NoiseReference.fit((photo(k) for k in range(9)), [])
     with pytest.raises(ValueError, match="1 held-out genuine images, at least 2 are needed"):
         NoiseReference.fit((photo(k) for k in range(10)), [photo(10)])
+
+
+def test_photos_that_are_all_the_same_bound_every_score() -> None:
+    """Repeated frames: nothing varies but by rounding, so a photo that 8 bits could not tell apart is not unusual."""
+    same = photo(0)
+    model = NoiseReference.fit([same] * 10, [same] * 2)
+    assert np.isfinite(model.score(same))
+    assert abs(model.score(rounded_otherwise(same))) < 10
+    assert np.isfinite(model.score(photo(5)))

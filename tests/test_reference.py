@@ -7,11 +7,13 @@ from anogan.dataset import open_dataset
 from anogan.detector import Detector
 from anogan.reference import BANDS, DIMENSIONS, PatchBank, PositionGaussian, embed, make_projection, spectrum
 
+NOTHING = torch.zeros(1, 1, 1, 1)  # is changed by rounding
+
 
 def test_gaussian_distance_grows_in_both_directions() -> None:
     torch.manual_seed(0)
     healthy = torch.randn(500, 4, 3, 3)
-    gaussian = PositionGaussian.fit(healthy)
+    gaussian = PositionGaussian.fit(healthy, NOTHING)
     at_mean = gaussian.distance(gaussian.mean.permute(2, 0, 1)[None])
     torch.testing.assert_close(at_mean, torch.zeros(1, 3, 3))
     up, down = gaussian.distance(torch.full((1, 4, 3, 3), 3.0)), gaussian.distance(torch.full((1, 4, 3, 3), -3.0))
@@ -23,7 +25,7 @@ def test_gaussian_distance_grows_in_both_directions() -> None:
 def test_gaussian_stands_constant_places() -> None:
     healthy = torch.randn(50, 4, 2, 2)
     healthy[:, :, 0, 0] = 0.0
-    distance = PositionGaussian.fit(healthy).distance(healthy)
+    distance = PositionGaussian.fit(healthy, NOTHING).distance(healthy)
     assert torch.isfinite(distance).all()
 
 
@@ -51,7 +53,7 @@ def test_the_coreset_keeps_the_outliers() -> None:
 def test_projection_balances_the_levels() -> None:
     torch.manual_seed(0)
     loud, quiet = 100 * torch.randn(64, 8, 8, 8), torch.randn(64, 8, 4, 4)
-    projection = make_projection([loud, quiet], 0)
+    projection = make_projection([loud, quiet], [NOTHING, NOTHING], 0)
     assert projection.shape == (16, DIMENSIONS)
     parts = [(loud.var(0).sum(0).mean(), projection[:8]), (quiet.var(0).sum(0).mean(), projection[8:])]
     energies = [float(variance / 8 * rows.square().sum()) for variance, rows in parts]
@@ -62,7 +64,7 @@ def test_projection_balances_the_levels() -> None:
 def test_the_spectrum_finds_too_smooth_as_odd_as_too_rough() -> None:
     generator = torch.Generator().manual_seed(0)
     healthy = gaussian_blur(torch.randn(60, 1, 32, 32, generator=generator), 0.7)
-    model = PositionGaussian.fit(spectrum(healthy[:50]))
+    model = PositionGaussian.fit(spectrum(healthy[:50]), NOTHING)
     query = healthy[50:]
     smooth, rough = query.clone(), query.clone()
     smooth[:, :, :16, :16] = gaussian_blur(query, 1.5)[:, :, :16, :16]

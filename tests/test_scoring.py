@@ -22,7 +22,7 @@ def make_maps(seeing: tuple[str, ...], seed: int = 0, n: int = 100) -> tuple[tor
 
 def test_healthy_scores_are_standard() -> None:
     healthy, fakes = make_maps(("discriminator",))
-    fusion = Fusion.fit(healthy, fakes, 0.01)
+    fusion = Fusion.fit(healthy, healthy, fakes, 0.01)
     standardized = fusion.standardize(healthy)
     scores = component_scores(standardized)
     torch.testing.assert_close(scores.mean(0), torch.zeros(len(COMPONENTS)), atol=1e-4, rtol=0)
@@ -38,7 +38,7 @@ def test_a_place_is_not_judged_by_what_is_usual_there() -> None:
     """What all healthy images show at a place stays in the map: the offset is one number for each component."""
     healthy, fakes = make_maps(("discriminator",))
     healthy[..., :4] += 0.2
-    fusion = Fusion.fit(healthy, fakes, 0.01)
+    fusion = Fusion.fit(healthy, healthy, fakes, 0.01)
     by_hand = healthy[..., :4].mean() - healthy[..., 4:].mean()
     standardized = fusion.standardize(healthy) * fusion.scale[:, None, None]
     torch.testing.assert_close(standardized[..., :4].mean() - standardized[..., 4:].mean(), by_hand, atol=1e-4, rtol=0)
@@ -49,13 +49,14 @@ def test_what_tells_places_apart_rather_than_images_gets_no_say_by_it() -> None:
     border = torch.zeros(16, 16)
     border[:, :8] = 50.0
     healthy[:, 0] += border
-    scale = Fusion.fit(healthy, fakes, 0.01).scale
+    scale = Fusion.fit(healthy, healthy, fakes, 0.01).scale
     torch.testing.assert_close(scale[0], torch.tensor(25.0), atol=0.5, rtol=0)
     assert scale[1:].max() < 1
 
 
 def weights(seeing: tuple[str, ...], n: int = 100) -> dict[str, float]:
-    found = Fusion.fit(*make_maps(seeing, n=n), 0.01).weights
+    healthy, fakes = make_maps(seeing, n=n)
+    found = Fusion.fit(healthy, healthy, fakes, 0.01).weights
     assert torch.isclose(found.sum(), torch.tensor(1.0))
     return {name: round(float(weight), 3) for name, weight in zip(COMPONENTS, found, strict=True)}
 
@@ -91,7 +92,7 @@ def test_the_standard_error_of_a_table_that_depends_on_one_side_only() -> None:
 
 def test_an_image_is_as_odd_as_the_odder_of_focal_and_diffuse() -> None:
     healthy, fakes = make_maps(("discriminator",))
-    fusion = Fusion.fit(healthy, fakes, 0.01)
+    fusion = Fusion.fit(healthy, healthy, fakes, 0.01)
     k = COMPONENTS.index("discriminator")
 
     def scores(maps: torch.Tensor) -> torch.Tensor:
@@ -111,7 +112,7 @@ def test_an_image_is_as_odd_as_the_odder_of_focal_and_diffuse() -> None:
 def test_without_the_discriminator_nothing_is_diffuse() -> None:
     healthy, fakes = make_maps(("discriminator",))
     others = torch.tensor([float(name == "gaussian") for name in COMPONENTS])
-    fusion = Fusion.fit(healthy, fakes, 0.01).weigh(others, healthy)
+    fusion = Fusion.fit(healthy, healthy, fakes, 0.01).weigh(others, healthy, healthy)
     standardized = fusion.standardize(healthy)
     scores = fusion.score(standardized, fusion.fuse(standardized))
     torch.testing.assert_close(scores.mean(), torch.tensor(0.0), atol=1e-4, rtol=0)

@@ -106,13 +106,15 @@ def test_a_blind_and_a_nervous_detector_fail(
     monkeypatch.setattr(measure, "CONTRASTS", CONTRASTS[-1:])
     monkeypatch.setattr(measure, "LEAST_SENSITIVITY", 0.5)  # all of 8 show 0.63
     n_healthy = int((splits.test.labels == 0).sum())
-    blind = measure.run(tiny_detector.calibrate_scores(np.full(20, 1e9), 0.1), splits)
+    blind = measure.run(dataclasses.replace(tiny_detector, calibration=Calibration.fit(np.full(20, 1e9), 0.1)), splits)
     assert [cell.found for cell in blind.cells] == [0, 0]
     assert all(0 < cell.made <= blind.n_images == len(splits.calibration) for cell in blind.cells)
     assert blind.false_alarms == (0, n_healthy)
     assert len(blind.reasons()) == 2
     assert blind.millimeters is None  # PNG
-    nervous = measure.run(tiny_detector.calibrate_scores(np.full(20, -1e9), 0.1), splits)
+    nervous = measure.run(
+        dataclasses.replace(tiny_detector, calibration=Calibration.fit(np.full(20, -1e9), 0.1)), splits
+    )
     assert [cell.found for cell in nervous.cells] == [cell.made for cell in nervous.cells]
     assert nervous.false_alarms == (n_healthy, n_healthy)
     (reason,) = nervous.reasons()

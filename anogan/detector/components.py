@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import torch
@@ -16,7 +16,17 @@ from anogan.networks import Discriminator, Networks
 from anogan.reference import Reference
 from anogan.scoring import COMPONENT_TOP, COMPONENTS, Fusion, top_mean
 
+TOGETHER = 4
+"""Images that the networks see at once, always: other numbers of images take other arithmetic, and a score must not
+depend on its company. One alone costs as much as four; more at once gain little (`benchmarks/company.py`)."""
+
 RESIDUALS = [COMPONENTS.index("residual"), COMPONENTS.index("feature_residual")]
+
+
+def in_fours(images: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Yield images, (N, C, S, S), `TOGETHER` at a time, and how many count: the last one is repeated to fill up."""
+    for some in images.split(TOGETHER):
+        yield some[torch.arange(TOGETHER).clamp_max(len(some) - 1)], len(some)
 
 
 def raw_maps(

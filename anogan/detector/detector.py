@@ -20,14 +20,15 @@ from anogan.calibration import NOT_CALIBRATED, Calibration, Decision
 from anogan.config import Config
 from anogan.dataset import LEAST_TRAIN, ScanSet
 from anogan.detector import files
-from anogan.detector.components import raw_maps
+from anogan.detector.components import in_fours, raw_maps
 from anogan.detector.examples import nearest_images
 from anogan.detector.healthy_series import HealthySeries
 from anogan.detector.native import NativeScale
 from anogan.io.pseudonym import key_name
 from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.networks import Networks
-from anogan.reference import Reference
+from anogan.randomness import own_random_state
+from anogan.reference import ROUNDED, Reference, refuse_uniform, rounded_otherwise
 from anogan.scan import Result, Scan
 from anogan.scoring import COMPONENTS, NOISE, Fusion, Maps, component_scores, top_mean
 from anogan.series import Series, SeriesResult
@@ -137,6 +138,8 @@ class Detector:
         images, holdout
             (N, C, S, S) and (M, C, S, S) in [-1, 1]; no subject is in both.
         """
+        refuse_uniform(images, "the training images")
+        refuse_uniform(holdout, "the images held back")
         networks = training.train(images, holdout, config, run=run, resume=resume, callback=callback)
         if callback is not None:
             callback(TrainingEvent("reference", 0, 1, {}))
@@ -146,6 +149,7 @@ class Detector:
         return detector
 
     @classmethod
+    @own_random_state()
     def fit(cls, networks: Networks, images: Tensor, held: Tensor, config: Config) -> Detector:
         """Fit the reference to `images`, standardization and fusion to `held`; the networks stay as they are."""
         for network in vars(networks).values():
@@ -155,7 +159,8 @@ class Detector:
         healthy = draft._raw(held)
         kinds = [*LOCAL, *DIFFUSE]
         proxies = [draft._raw(local_fakes(held, config.local_fakes, (kind,))[0]) for kind in kinds]
-        fusion = Fusion.fit(healthy, proxies, config.scoring.top)
+        rounded = draft._raw(rounded_otherwise(held[:ROUNDED]))
+        fusion = Fusion.fit(healthy, rounded, proxies, config.scoring.top)
         normal, odd = (
             top_mean(fusion.fuse(fusion.standardize(maps)), fusion.top) for maps in (healthy, torch.cat(proxies))
         )
@@ -206,12 +211,6 @@ class Detector:
         history = [*self.provenance.get("calibrations", []), origin]
         noted = {"calibrations": history, "calibration_components": described}
         return dataclasses.replace(self, calibration=point, provenance=self.provenance | noted)
-
-    def calibrate_scores(
-        self, scores: np.ndarray, false_alarm_rate: float, confidence: float | None = None
-    ) -> Detector:
-        """Return this detector with an operating point from the scores of healthy images, (n,)."""
-        return dataclasses.replace(self, calibration=Calibration.fit(scores, false_alarm_rate, confidence))
 
     def calibrate_series(
         self,
@@ -333,18 +332,19 @@ class Detector:
         """Compute all maps of images on the network's grid, (N, C, S, S) in [-1, 1]."""
         parts = []
         spreads = []
-        for batch in images.split(64):
+        for batch, count in in_fours(images):
             raw, reconstruction, spread = self._components(batch)
             components = self.fusion.standardize(raw)
             fused = self.fusion.fuse(components)
-            parts.append((components, fused, self.fusion.score(components, fused), reconstruction))
+            found = components, fused, self.fusion.score(components, fused), reconstruction
+            parts.append([one[:count] for one in found])
             if spread is not None:
-                spreads.append(spread)
+                spreads.append(spread[:count])
         components, fused, scores, reconstruction = (torch.cat(part) for part in zip(*parts, strict=True))
         return Maps(components, fused, scores, reconstruction, torch.cat(spreads) if spreads else None)
 
     def _raw(self, images: Tensor) -> Tensor:
-        return torch.cat([self._components(batch)[0] for batch in images.split(64)])
+        return torch.cat([self._components(batch)[0][:count] for batch, count in in_fours(images)])
 
     def _components(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         return raw_maps(x, self.networks, self.reference, self.fusion, self.config.inversion)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anogan.detector.components import in_fours
 from anogan.networks import Networks
 from anogan.reference import Reference
 
@@ -34,9 +35,9 @@ def nearest_images(
     if not order or reference.bank.origin is None:
         return [{} for _ in images]
     found = []
-    for batch in images.split(64):
+    for batch, count in in_fours(images):
         features = networks.discriminator(batch.contiguous(memory_format=torch.channels_last)).features
-        for places in reference.nearest(features).flatten(1):
+        for places in reference.nearest(features).flatten(1)[:count]:
             counts = np.bincount(places.numpy(), minlength=len(order))[: len(order)]
             first = np.argsort(-counts, kind="stable")[:MOST]
             found.append({order[image]: float(counts[image]) / places.numel() for image in first if counts[image]})

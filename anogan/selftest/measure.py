@@ -28,6 +28,7 @@ from anogan.detector import Detector
 from anogan.local_fakes import LOCAL, UNSEEN_LOCAL, local_fakes
 from anogan.metrics import Estimate, binomial
 from anogan.provenance import refuse_reviewed
+from anogan.randomness import own_random_state
 from anogan.transforms import to_network
 
 FAMILIES = {"taught": tuple(LOCAL), "never taught": tuple(UNSEEN_LOCAL)}
@@ -143,6 +144,7 @@ class SelfTest:
         }
 
 
+@own_random_state()
 def run(detector: Detector, splits: Splits, progress: Callable[[int, int], None] | None = None) -> SelfTest:
     """Test a calibrated detector.
 

@@ -26,6 +26,7 @@ from anogan.inversion import residual_maps
 from anogan.local_fakes import blobs, local_fakes
 from anogan.networks import Discriminator, Networks
 from anogan.progress import Progress, Reading, Verdict
+from anogan.randomness import own_random_state
 from anogan.training.event import Callback, TrainingEvent
 from anogan.training.files import TrainingFolder
 
@@ -355,6 +356,7 @@ def _step_seed(seed: int, phase: str, step: int, rank: int) -> int:
     return (((seed * 2 + PHASES.index(phase)) * 10_000_000 + step) * 1024 + rank) % 2**63
 
 
+@own_random_state()
 def train(
     images: Tensor,
     holdout: Tensor,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
+from anogan.calibration import Calibration
 from anogan.detector import Detector
 from anogan.feedback import versions
 
@@ -26,5 +28,5 @@ _FIGURES = {
 def propose(run: Path, detector: Detector, **figures: object) -> None:
     """Keep a version 1 that has another threshold, with made-up figures."""
     versions.keep(run)
-    other = detector.calibrate_scores(np.arange(30.0), 0.1)
+    other = dataclasses.replace(detector, calibration=Calibration.fit(np.arange(30.0), 0.1))
     versions._make(run, lambda folder: other.save(folder) and None, _FIGURES | figures)
