@@ -26,11 +26,12 @@ class Series:
         What a reader should know of it, one sentence each: uneven steps, a tilted gantry, slices left out.
     stacks
         How many stacks its DICOM series, or volumes its file, holds: echoes, phases, planes. Each is one by itself.
+        More than one, too, where its series UID stands for several patients, or in several studies.
 
     Raises
     ------
     ValueError
-        There is no slice.
+        There is no slice, or they are of several persons.
     """
 
     scans: tuple[Scan, ...]
@@ -42,11 +43,18 @@ class Series:
     def __post_init__(self) -> None:
         if not self.scans:
             raise ValueError(f"{self.source}: holds no slices")
+        if len({scan.subject for scan in self.scans}) > 1:
+            raise ValueError(f"{self.source}: its slices are of several persons; a series is of one")
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that its slices come from, each once."""
         return tuple(dict.fromkeys(Path(scan.source) for scan in self.scans))
+
+    @property
+    def images(self) -> set[tuple[str, int]]:
+        """SOP instance UID and frame of its slices; fewer than slices where several share a UID."""
+        return {(scan.instance_uid, scan.frame) for scan in self.scans}
 
     @property
     def subject(self) -> str:

@@ -74,8 +74,17 @@ def queue(
     study: Annotated[
         list[str] | None, typer.Option(help="With --retry: only this StudyInstanceUID. Repeat for more.")
     ] = None,
+    keep_first: Annotated[
+        str,
+        typer.Option(
+            metavar="STUDY",
+            help="Let a quarantined study, by its StudyInstanceUID, go on with the objects that came first. Those that "
+            "contradict them are deleted.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Show where each study of a listener stands. The exit code is 1 while one has failed."""
+    """Show where each study of a listener stands. The exit code is 1 while one has failed or is quarantined."""
     from rich.table import Table
 
     from anogan.pacs.queue import STATES, Queue
@@ -87,6 +96,11 @@ def queue(
     listed = Queue(store / "queue.db")
     if retry:
         typer.echo(f"{listed.retry(study or ())} to be tried again")
+    if keep_first:
+        from anogan.pacs.store import Store
+
+        count = Store(store).keep_first(keep_first)
+        typer.echo(f"{count} {'object' if count == 1 else 'objects'} deleted, the study goes on without")
     entries = listed.entries()
     table = Table("study", "subject", "state", "objects", "results", "reason")
     for entry in entries:
@@ -95,6 +109,14 @@ def queue(
         plain_console().print(table)
     counts = {state: sum(entry.state == state for entry in entries) for state in STATES}
     typer.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing has come yet")
+    if counts["quarantined"]:
+        typer.echo(
+            f"anogan: {counts['quarantined']} quarantined, whose objects are of several patients; to keep what came "
+            f"first: anogan queue {store} --keep-first STUDY; to erase a person: anogan erase --help",
+            err=True,
+        )
+    if counts["quarantined"] and not counts["failed"]:
+        raise SystemExit(1)
     if counts["failed"]:
         raise SystemExit(f"anogan: {counts['failed']} failed; once the cause is gone: anogan queue {store} --retry")
 

@@ -35,14 +35,14 @@ def measure(
         mm from a slice to the next; None for a single slice, without positions, and where the steps differ by more
         than 2 %.
     notes
-        One sentence for each thing that is out of the ordinary: no positions, missing slices, uneven steps, slices that
-        do not lie straight above each other.
+        One sentence for each thing that is out of the ordinary: missing slices, uneven steps, slices that do not lie
+        straight above each other. Of slices without positions nothing is said.
     """
     if len(positions) < 2:
         return None, []
     known = [position for position in positions if position is not None]
     if len(known) < len(positions):
-        return None, ["its images have no position in the patient: they stand in the order of their numbers"]
+        return None, []
     step, notes = _steps(np.diff(known))
     origins = [geometry.origin for geometry in geometries if geometry is not None]
     if len(origins) < len(positions):

@@ -53,7 +53,10 @@ def series_id(series: Series) -> str:
     case = case_id(first.source)  # a series without a UID is one file
     if series.stacks == 1:
         return case
-    return hashlib.sha256(f"{uid or case} {first.instance_uid} {first.frame}".encode()).hexdigest()[:16]
+    image = f"{uid or case} {first.instance_uid} {first.frame}"
+    if first.instance_uid and len(series.images) < len(series.scans):  # of several stacks, each might begin with it
+        image = f"{image} {case}"
+    return hashlib.sha256(image.encode()).hexdigest()[:16]
 
 
 def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,9 @@ def iter_series(
                 raise not_an_image(path)
         except (ValueError, OSError) as error:
             problems.append((path, str(error)))
-    for _, group in sorted(dicom.items()):
-        yield from _dicom(group, problems, window)
+    studies = Counter(series for _, series in dicom)
+    for (_, uid), group in sorted(dicom.items()):
+        yield from _dicom(group, problems, window, studies[uid])
     for path, kind in others:
         try:
             if kind == "nifti":
@@ -108,18 +110,47 @@ def not_an_image(path: str | os.PathLike[str]) -> ValueError:
     )
 
 
-def _dicom(files: list[tuple[Path, Header]], problems: Problems, window: WindowChoice) -> Iterator[Series]:
+def _dicom(
+    files: list[tuple[Path, Header]], problems: Problems, window: WindowChoice, studies: int
+) -> Iterator[Series]:
+    """Yield the stacks of the files under one series UID in one of so many studies, each of one person."""
+    from anogan.io.dicom.persons import by_person
+
+    source = _source(files)
+    try:
+        groups = by_person(files, source)
+    except ValueError as error:
+        problems.append((Path(source), str(error)))
+        return
+    notes = []
+    if len(groups) > 1:
+        notes.append(f"its series UID stands for {len(groups)} patients, who are taken apart: these are images of one")
+    if studies > 1:
+        notes.append(f"its series UID stands in {studies} studies, which are taken apart: these are images of one")
+    for group in groups:
+        for series in _stacks(group, problems, window, notes):
+            # Each is a case by itself, as stacks are: the UID alone would name several.
+            yield replace(series, stacks=series.stacks + 1) if notes else series
+
+
+def _source(files: list[tuple[Path, Header]]) -> str:
+    paths = [path for path, _ in files]
+    return os.fspath(paths[0]) if len(paths) == 1 else os.path.commonpath([path.parent for path in paths])
+
+
+def _stacks(
+    files: list[tuple[Path, Header]], problems: Problems, window: WindowChoice, notes: list[str]
+) -> Iterator[Series]:
     from anogan.io.dicom import read_dicom_series
 
-    paths = [path for path, _ in files]
-    source = os.fspath(paths[0]) if len(paths) == 1 else os.path.commonpath([path.parent for path in paths])
+    paths, source = [path for path, _ in files], _source(files)
     pixels = sum(header.rows * header.columns * header.frames for _, header in files)
     if pixels > MAX_VOLUME:
         reason = f"{source}: a series has more than the {MAX_VOLUME // 1_000_000} million pixels that are read at once"
         problems.append((Path(source), f"{reason}; split it"))
         return
     try:
-        series, unread = read_dicom_series(paths, source, window)
+        series, unread = read_dicom_series(paths, source, window, notes)
     except ValueError as error:
         problems.append((Path(source), str(error)))
         return

@@ -13,8 +13,8 @@ from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 from pynetdicom.dsutils import split_dataset
 
+from anogan.io.dicom.persons import Person, person
 from anogan.io.guard import check_structure
-from anogan.io.pseudonym import pseudonym
 
 # Their logs and warnings quote values, and with them perhaps a patient's name. Once for all threads, since
 # warnings.catch_warnings in one changes the others.
@@ -24,9 +24,10 @@ for _name in ("pydicom", "pynetdicom", "dicomweb_client"):
 
 MAKER = "anogan"  # Manufacturer or ManufacturerModelName of the objects that this program writes
 _UID = re.compile(r"[0-9.]{1,64}")  # DICOM PS3.5, 9.1; leading zeros are wrong and frequent
+_PERSON = ("IssuerOfPatientID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex")
 _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Manufacturer"),
-    *("ManufacturerModelName", "IssuerOfPatientID", "PatientID", "SpecificCharacterSet"),
+    *("ManufacturerModelName", "SpecificCharacterSet", *_PERSON),
 ]
 
 
@@ -38,8 +39,8 @@ class Header:
     ----------
     uid, sop_class, study, series
         DICOM UIDs.
-    subject
-        The pseudonym of the person, or "".
+    person
+        Whose it says it is, in keyed hashes.
     digest
         SHA-256 of the data set without the file's meta header, which each sender writes its own way.
     size
@@ -52,10 +53,15 @@ class Header:
     sop_class: str
     study: str
     series: str
-    subject: str
+    person: Person
     digest: str
     size: int
     ours: bool
+
+    @property
+    def subject(self) -> str:
+        """The pseudonym of the person, or ""."""
+        return self.person.subject
 
 
 def read_header(path: Path) -> Header:
@@ -72,8 +78,8 @@ def read_header(path: Path) -> Header:
         _, start = split_dataset(path)
         uids = [str(ds.get(keyword) or "") for keyword in _TAGS[:4]]
         makers = [str(ds.get(keyword) or "").casefold() for keyword in ("Manufacturer", "ManufacturerModelName")]
-        for keyword in ("IssuerOfPatientID", "PatientID"):
-            ds.get(keyword)  # decoded here, where a damaged one is quoted by nobody
+        for keyword in _PERSON:
+            ds.get(keyword)  # decoded here, where a damaged value is quoted by nobody
     except Exception:  # damaged headers fail in many ways, and pydicom's words may quote them
         raise ValueError(f"{path}: is not a DICOM file, or a damaged one; copy or export it again") from None
     for keyword, uid in zip(_TAGS, uids, strict=False):
@@ -83,7 +89,7 @@ def read_header(path: Path) -> Header:
         file.seek(start)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     sop_class, uid, study, series = uids
-    return Header(uid, sop_class, study, series, pseudonym(ds), digest, path.stat().st_size, MAKER in makers)
+    return Header(uid, sop_class, study, series, person(ds), digest, path.stat().st_size, MAKER in makers)
 
 
 def transfer_syntax(path: Path) -> str:

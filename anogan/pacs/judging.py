@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from anogan.pacs.listener import Judge
 from anogan.pacs.store import undeleted
 from anogan.review import Desk, cases_of
 from anogan.series import Series, SeriesResult
+
+log = logging.getLogger("anogan.pacs")
 
 
 def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures: Path | None = None) -> Judge:
@@ -68,6 +71,8 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
         if unwritten:
             raise ValueError("; ".join(unwritten))
         reasons += [reason for _, reason in problems]
+        if files and reasons:  # the rest of the study is none the worse for it, but somebody must know
+            log.warning("study %s: not scored of it: %s", study.parent.name, "; ".join(dict.fromkeys(reasons)))
         if not files:
             raise ValueError("; ".join(dict.fromkeys(reasons)) or "the study holds no images")
         return files

@@ -99,9 +99,9 @@ class Listener:
                 self.judge_one(job)
             else:
                 stop.wait(TICK)
-            if queue.clock() >= purge_at:
-                self.store.purge(queue.clock() - keep)
-                purge_at = queue.clock() + PURGE
+            if not purge_at - PURGE <= (now := queue.clock()) < purge_at:  # also when the clock was set back
+                self.store.purge(now - keep)
+                purge_at = now + PURGE
 
     def judge_one(self, job: Job) -> None:
         """Have one study judged and record what comes of it."""

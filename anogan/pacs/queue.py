@@ -1,6 +1,7 @@
 """The queue of the listener: what state each study is in. It holds UIDs and pseudonyms, no patient data.
 
 receiving -> complete -> judging -> judged -> sending -> sent, or failed ("not scored", or refused by the PACS)
+quarantined: its objects contradict each other in whose they are; nothing is done with it until a person has solved that
 
 A new object sets its study back to receiving, whatever was being done with it. What a killed process was doing is done
 again (`recover`). Every change is one transaction, on disk before the function returns.
@@ -15,54 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ForeignKey, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
+from anogan.io.dicom.persons import Person, contradiction
 from anogan.io.sqlite import make_engine
 from anogan.pacs.header import Header
+from anogan.pacs.tables import Instance, Owner, Quarantined, ResultObject, Study, Table
 
-STATES = ("receiving", "complete", "judging", "judged", "sending", "sent", "failed")
+STATES = ("receiving", "complete", "judging", "judged", "sending", "sent", "failed", "quarantined")
 DEATHS = 3  # a study that the process died of so many times is not tried again
-
-
-class _Table(DeclarativeBase):
-    pass
-
-
-class Study(_Table):
-    """One study and where it stands."""
-
-    __tablename__ = "study"
-    uid: Mapped[str] = mapped_column(primary_key=True)
-    subject: Mapped[str] = mapped_column(index=True)
-    state: Mapped[str] = mapped_column(index=True)
-    generation: Mapped[int]  # counts the changes of its objects
-    changed: Mapped[float]  # of its objects, then of its state; seconds since 1970
-    due: Mapped[float] = mapped_column(default=0.0)  # not to be sent before
-    attempts: Mapped[int] = mapped_column(default=0)
-    reason: Mapped[str] = mapped_column(default="")
-
-
-class Instance(_Table):
-    """One object that came in."""
-
-    __tablename__ = "instance"
-    uid: Mapped[str] = mapped_column(primary_key=True)
-    study: Mapped[str] = mapped_column(ForeignKey(Study.uid, ondelete="CASCADE"), index=True)
-    digest: Mapped[str]
-    size: Mapped[int]
-
-
-class ResultObject(_Table):
-    """One object that goes out: waiting, sending (which may have reached the PACS), sent, or refused."""
-
-    __tablename__ = "result"
-    uid: Mapped[str] = mapped_column(primary_key=True)
-    study: Mapped[str] = mapped_column(ForeignKey(Study.uid, ondelete="CASCADE"), index=True)
-    series: Mapped[str] = mapped_column(index=True)
-    size: Mapped[int]
-    state: Mapped[str] = mapped_column(default="waiting")
 
 
 @dataclass(frozen=True)
@@ -109,7 +73,7 @@ class Queue:
         engine = make_engine(f"sqlite:///{path}", write=True)
         self._engine, self._session = engine, sessionmaker(engine)
         try:
-            _Table.metadata.create_all(engine)
+            Table.metadata.create_all(engine)
         except SQLAlchemyError as error:
             why = " ".join(str(getattr(error, "orig", error)).split())
             raise ValueError(f"{path}: cannot be opened as a queue ({why}); restore it or use a new folder") from None
@@ -126,16 +90,54 @@ class Queue:
     # objects come in
 
     def known(self, header: Header) -> bool:
-        """Tell whether this very object is here already.
+        """Tell whether this very object is here already, be it in quarantine."""
+        with self._change() as session:
+            found = session.get(Instance, header.uid)
+            here = found is not None and (found.digest, found.study) == (header.digest, header.study)
+            return here or session.get(Quarantined, header.digest) is not None
+
+    def conflict(self, header: Header) -> str:
+        """Return in which words an object contradicts what came before, or ""; they name nobody but by pseudonyms."""
+        with self._change() as session:
+            found = session.get(Instance, header.uid)
+            if found is not None and found.study != header.study:
+                return "an object came again as part of another study"
+            if found is not None and (owner := session.get(Owner, header.uid)) is not None:
+                before = Person(owner.subject, owner.numbered, owner.name, owner.born, owner.sex)
+                if before.subject != header.subject or contradiction([before, header.person]):
+                    return "an object came again as another patient's"
+            study = session.get(Study, header.study)
+            if study is not None and study.subject != header.subject:
+                return "its objects are of several patients"
+            return ""
+
+    def quarantine(self, header: Header, why: str) -> None:
+        """Record an object that contradicts what came before; nothing is done with its study until that is solved."""
+        with self._change() as session:
+            study = self._study(session, header)
+            study.generation += 1
+            study.state, study.changed, study.reason = "quarantined", self.clock(), why
+            row = {"digest": header.digest, "uid": header.uid, "study": header.study, "size": header.size}
+            session.merge(Quarantined(**row, subject=header.subject))
+
+    def keep_first(self, study: str) -> list[str]:
+        """Let a quarantined study go on with what came first; return the digests of the others, which are forgotten.
 
         Raises
         ------
         ValueError
-            The object belongs to another study already.
+            It is not quarantined, or nothing of it came first.
         """
         with self._change() as session:
-            found = self._instance(session, header)
-            return found is not None and found.digest == header.digest
+            row = session.get(Study, study)
+            if row is None or row.state != "quarantined":
+                raise ValueError(f"study {study}: is not quarantined; see `anogan queue STORE`")
+            if session.scalar(select(Instance.uid).where(Instance.study == study).limit(1)) is None:
+                raise ValueError(f"study {study}: all of it contradicts other studies; erase it by its subject")
+            others = list(session.scalars(select(Quarantined.digest).where(Quarantined.study == study)))
+            session.execute(delete(Quarantined).where(Quarantined.study == study))
+            row.state, row.changed, row.attempts, row.reason = "complete", self.clock(), 0, ""
+            return others
 
     def ours(self, header: Header) -> bool:
         """Tell whether the object is, or stands in a series of, a result that was made here."""
@@ -144,37 +146,33 @@ class Queue:
             return session.scalar(select(ResultObject.uid).where(same).limit(1)) is not None
 
     def add(self, header: Header) -> None:
-        """Record a new or changed object; its study waits for more.
-
-        Raises
-        ------
-        ValueError
-            The object belongs to another study already.
-        """
-        now = self.clock()
+        """Record a new or changed object that is in no `conflict`; its study waits for more."""
         with self._change() as session:
-            self._instance(session, header)
-            study = session.get(Study, header.study)
-            if study is None:
-                study = Study(uid=header.study, subject=header.subject, state="receiving", generation=0, changed=now)
-                session.add(study)
-                session.flush()
+            study = self._study(session, header)
             study.generation += 1
-            study.state, study.changed = "receiving", now
-            study.due, study.attempts, study.reason = 0.0, 0, ""
+            if study.state != "quarantined":
+                study.state, study.changed = "receiving", self.clock()
+                study.due, study.attempts, study.reason = 0.0, 0, ""
             session.merge(Instance(uid=header.uid, study=header.study, digest=header.digest, size=header.size))
+            session.flush()
+            session.merge(Owner(uid=header.uid, **header.person._asdict()))
 
-    @staticmethod
-    def _instance(session: Session, header: Header) -> Instance | None:
-        found = session.get(Instance, header.uid)
-        if found is not None and found.study != header.study:
-            raise ValueError(f"object {header.uid} came before as part of another study; send it with a new UID")
-        return found
+    def _study(self, session: Session, header: Header) -> Study:
+        study = session.get(Study, header.study)
+        if study is None:
+            values = {"state": "receiving", "generation": 0, "changed": self.clock()}
+            study = Study(uid=header.study, subject=header.subject, **values)
+            session.add(study)
+            session.flush()
+        return study
 
     def close_quiet(self, quiet: float) -> int:
         """Call studies complete that got no new object for `quiet` seconds; return how many."""
-        late = (Study.state == "receiving") & (Study.changed <= self.clock() - quiet)
+        now = self.clock()
+        late = (Study.state == "receiving") & (Study.changed <= now - quiet)
+        ahead = (Study.state == "receiving") & (Study.changed > now)  # the clock was set back: the wait begins anew
         with self._change() as session:
+            session.execute(update(Study).where(ahead).values(changed=now))
             return _count(session.execute(update(Study).where(late).values(state="complete")))
 
     # studies are judged
@@ -234,12 +232,11 @@ class Queue:
 
         They are recorded as being sent, because from now on they may reach the PACS.
         """
+        now = self.clock()
+        due = (Study.due <= now) | (Study.changed > now)  # postponed before the clock was set back
         with self._change() as session:
             study = session.scalar(
-                select(Study)
-                .where(Study.state == "judged", Study.due <= self.clock())
-                .order_by(Study.attempts, Study.changed)
-                .limit(1)
+                select(Study).where(Study.state == "judged", due).order_by(Study.attempts, Study.changed).limit(1)
             )
             if study is None:
                 return None
@@ -339,12 +336,13 @@ class Queue:
     def size(self) -> int:
         """Return the bytes of all objects and results."""
         with self._change() as session:
-            return sum(session.scalar(select(func.sum(table.size))) or 0 for table in (Instance, ResultObject))
+            tables = (Instance, ResultObject, Quarantined)
+            return sum(session.scalar(select(func.sum(table.size))) or 0 for table in tables)
 
     def objects(self) -> dict[str, set[str]]:
         """Return the UIDs of the objects of each study."""
-        found: dict[str, set[str]] = {}
         with self._change() as session:
+            found: dict[str, set[str]] = {study: set() for study in session.scalars(select(Study.uid))}
             for study, uid in session.execute(select(Instance.study, Instance.uid)):
                 found.setdefault(study, set()).add(uid)
         return found
@@ -356,9 +354,12 @@ class Queue:
             return list(session.scalars(select(Study.uid).where(old)))
 
     def of_subject(self, subject: str) -> list[str]:
-        """Return the studies of one person."""
+        """Return the studies with anything of one person."""
+        owned = select(Instance.study).join(Owner, Owner.uid == Instance.uid).where(Owner.subject == subject)
+        quarantined = select(Quarantined.study).where(Quarantined.subject == subject)
+        theirs = (Study.subject == subject) | Study.uid.in_(owned) | Study.uid.in_(quarantined)
         with self._change() as session:
-            return list(session.scalars(select(Study.uid).where(Study.subject == subject)))
+            return list(session.scalars(select(Study.uid).where(theirs)))
 
     def knows(self, study: str) -> bool:
         """Tell whether anything is recorded of a study."""

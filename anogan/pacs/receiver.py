@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config, dimse_messages, evt
 from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import decode
 from pynetdicom.sop_class import _STORAGE_CLASSES, Verification  # type: ignore[attr-defined]
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,7 +28,30 @@ from anogan.pacs.store import Full
 _config.STORE_RECV_CHUNKED_DATASET = True
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 
+MOST_PDU = 1 << 20
+"""Bytes of a protocol data unit. Requests of all storage classes take a quarter; data come in units of 16 kB."""
+PDU_SECONDS = 30.0
+"""In which a unit has to be there once it has begun (the ARTIM timer, PS3.8, 9.1.5)."""
+C_STORE_RQ = 0x0001  # the command field (PS3.7, E.1)
+_UNNAMED = UID("0.0")  # what a request that names no object or class is kept under until it is refused
+
 SUCCESS, OUT_OF_RESOURCES, OTHER_CLASS, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xA900, 0xC000  # PS3.4, B.2.3
+
+
+def _decoded(*arguments: Any) -> Dataset:
+    """Return a data set as pynetdicom decodes it; a request to store that does not name what it sends gets names.
+
+    Without them pynetdicom would end in a traceback, and its sender would get no answer.
+    """
+    ds = decode(*arguments)
+    if ds.get("CommandField") == C_STORE_RQ:
+        for keyword in ("AffectedSOPClassUID", "AffectedSOPInstanceUID"):
+            if not ds.get(keyword):
+                setattr(ds, keyword, _UNNAMED)
+    return ds
+
+
+dimse_messages.decode = _decoded  # type: ignore[assignment]
 
 Keep = Callable[[Path, Header], object]
 
@@ -72,6 +98,7 @@ class Receiver:
         self.settings, self.folder, self.keep = settings, folder, keep
         self._hosts = {peer.ae_title: peer.hosts for peer in settings.peers} | dict.fromkeys(trusted, ())
         self._arrived: dict[Any, int] = {}  # bytes of the message that each association is sending
+        self._unnamed: set[Any] = set()  # associations whose last request did not name what it sends
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -90,6 +117,7 @@ class Receiver:
         for uid in image_classes():
             ae.add_supported_context(uid, decodable())
         handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, _bound_units),
             (evt.EVT_REQUESTED, self._check_caller),
             (evt.EVT_PDU_RECV, self._check_size),
             (evt.EVT_DIMSE_RECV, self._end_of_message),
@@ -127,18 +155,30 @@ class Receiver:
 
     def _end_of_message(self, event: evt.Event) -> None:
         self._arrived.pop(event.assoc, None)
+        if isinstance(message := event.message, dimse_messages.C_STORE_RQ):
+            command: Any = message.command_set
+            if _UNNAMED not in (command.AffectedSOPClassUID, command.AffectedSOPInstanceUID):
+                return
+            self._unnamed.add(event.assoc)
+            # The class of its context leads it to `store`, which refuses it.
+            context = next(cx for cx in event.assoc.accepted_contexts if cx.context_id == message.context_id)
+            command.AffectedSOPClassUID = context.abstract_syntax
 
     def _end_of_connection(self, event: evt.Event) -> None:
-        self._end_of_message(event)
+        self._arrived.pop(event.assoc, None)
+        self._unnamed.discard(event.assoc)
         unfinished = getattr(event.assoc.dimse.message, "_data_set_path", None)  # pynetdicom would leave it there
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
 
     def store(self, event: evt.Event) -> int:
-        path: Path = event.dataset_path
+        if event.assoc in self._unnamed:
+            self._unnamed.discard(event.assoc)
+            return OTHER_CLASS
         try:
+            path: Path = event.dataset_path
             header = read_header(path)
-        except ValueError:
+        except (ValueError, TypeError, AttributeError, OSError):  # or there is no data set at all
             return CANNOT_UNDERSTAND
         said = event.request
         assert isinstance(said, C_STORE)
@@ -151,6 +191,32 @@ class Receiver:
         except ValueError:
             return CANNOT_UNDERSTAND
         return SUCCESS
+
+
+def _bound_units(event: evt.Event) -> None:
+    """Let the connection read no unit that is too long, or that comes too slowly: both would be held in memory."""
+    connection: Any = event.assoc.dul.socket
+
+    def receive(count: int) -> bytearray:
+        line, end, data = connection.socket, time.monotonic() + PDU_SECONDS, bytearray()
+        if count > MOST_PDU:
+            connection.close()
+            raise OSError("a protocol data unit is too long")
+        before = line.gettimeout()
+        try:
+            while len(data) < count:
+                line.settimeout(max(end - time.monotonic(), 1e-3))
+                some = line.recv(min(count - len(data), 1 << 16))
+                if not some:
+                    break
+                data += some
+            line.settimeout(before)
+        except OSError:
+            connection.close()
+            raise
+        return data
+
+    connection.recv = receive
 
 
 @contextmanager

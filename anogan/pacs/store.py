@@ -3,6 +3,7 @@
 queue.db
 incoming/                       what is being received; emptied at the start
 studies/HASH/objects/HASH.dcm   hashes of UIDs
+studies/HASH/quarantine/DIGEST.dcm   what contradicts the objects in whose it is
 studies/HASH/results/HASH.dcm
 studies/HASH/work/              for whoever judges; emptied before and after
 desk/HASH/                      results of a study for the review desk, its pictures; they outlive the study
@@ -11,6 +12,7 @@ desk.lock                       held while a series is put on the desk, and whil
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
@@ -23,6 +25,8 @@ from filelock import FileLock, Timeout
 from anogan.io.atomic import sync, write_bytes
 from anogan.pacs.header import Header, file_name, read_header
 from anogan.pacs.queue import Job, Queue
+
+log = logging.getLogger("anogan.pacs")
 
 
 class Full(ValueError):
@@ -112,26 +116,46 @@ class Store:
     def add(self, path: Path, header: Header) -> bool:
         """Move a received file to its place and record it; return False for a duplicate, which stays where it is.
 
+        What contradicts the objects before it in whose it is goes into quarantine, with its study.
+
         Raises
         ------
         Full
             There is no room.
-        ValueError
-            The object belongs to another study already.
         """
         with self._adding:
             if self.queue.known(header):
                 return False
             if self._used + header.size > self.limit:
                 raise Full(f"{self.folder}: holds {self._used / 1e9:.1f} GB, which is the limit")
-            folder = self.place(header.study) / "objects"
+            why = self.queue.conflict(header)
+            folder = self.place(header.study) / ("quarantine" if why else "objects")
             folder.mkdir(parents=True, exist_ok=True)
             sync(path)
-            os.replace(path, folder / f"{file_name(header.uid)}.dcm")
+            os.replace(path, folder / f"{file_name(header.digest if why else header.uid)}.dcm")
             sync(folder)
-            self.queue.add(header)
+            if why:
+                self.queue.quarantine(header, why)
+                log.warning("study %s: quarantined: %s", header.study, why)
+            else:
+                self.queue.add(header)
             self._used += header.size
             return True
+
+    def keep_first(self, study: str) -> int:
+        """Let a quarantined study go on with what came first, and delete the others; return how many.
+
+        Raises
+        ------
+        ValueError
+            It is not quarantined, or nothing of it came first.
+        """
+        with self._adding:
+            others = self.queue.keep_first(study)
+            for digest in others:
+                (self.place(study) / "quarantine" / f"{file_name(digest)}.dcm").unlink(missing_ok=True)
+            self._used = self.queue.size()
+            return len(others)
 
     def work(self, study: str) -> Path:
         """Return the study's empty folder for whoever judges it."""

@@ -7,11 +7,15 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
 from clinic import Orthanc, answers, judge, listening, settings, start_listener, storescu, uid, wait_for, write_study
 from pydicom import dcmread
+
+from anogan.pacs.header import read_header
+from anogan.pacs.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -135,3 +139,26 @@ def test_asking_a_node_does_not_import_torch(toml: Path) -> None:
         f"_open(Path({str(toml)!r}), 'pacs').echo(); assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_queue_shows_what_is_quarantined_and_lets_it_go_on(anogan: Any, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.open()
+    for name, patient in (("a", "A-1"), ("b", "B-2")):
+        write_study(tmp_path / name, "one", slices=1)
+        (path,) = (tmp_path / name).iterdir()
+        ds = dcmread(path)
+        ds.PatientID = patient
+        if name == "b":
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid("one 7")
+        ds.save_as(path)
+        store.add(path, read_header(path))
+    store.close()
+    said = anogan("queue", tmp_path / "store")
+    assert said.code == 1
+    assert "1 quarantined, whose objects are of several patients; to keep what came first: anogan queue" in said.err
+    assert "B-2" not in said.out + said.err
+    said = anogan("queue", tmp_path / "store", "--keep-first", uid("one"))
+    assert said.code == 0
+    assert said.out.startswith("1 object deleted, the study goes on without\n")
+    assert said.out.endswith("1 complete\n")

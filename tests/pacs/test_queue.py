@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 
 import pytest
 from clinic import judge, uid, write_study
+from pydicom import dcmread
 
+from anogan.io.dicom.persons import Person
 from anogan.pacs.header import Header, read_header
 from anogan.pacs.listener import send
 from anogan.pacs.nodes import Unavailable
 from anogan.pacs.queue import DEATHS, Queue
 from anogan.pacs.store import Full, Store
 
-HEADER = Header("1.1", "1.2", "1.3", "1.4", "pseudonym", "digest", 100, False)
+HEADER = Header("1.1", "1.2", "1.3", "1.4", Person("pseudonym", True, "anna"), "digest", 100, False)
+OTHER = Person("another", True, "berta")
 RESULT = replace(HEADER, uid="2.1", series="2.4")
 
 
@@ -209,10 +213,83 @@ def test_sending_records_each_object_as_it_goes(queue: Queue, tmp_path: Path) ->
     assert (sorted(pacs.sent), state(queue)) == (uids, "sent")
 
 
-def test_an_object_of_two_studies_is_refused(queue: Queue) -> None:
+@pytest.mark.parametrize(
+    ("comes", "conflict"),
+    [
+        (replace(HEADER, digest="new"), ""),
+        (replace(HEADER, uid="1.9"), ""),
+        (replace(HEADER, digest="new", person=Person("pseudonym", True, "", "born")), ""),
+        (replace(HEADER, digest="new", study="1.5"), "an object came again as part of another study"),
+        (replace(HEADER, digest="new", person=OTHER), "an object came again as another patient's"),
+        (replace(HEADER, digest="new", person=Person("pseudonym", True, "eva")), "an object came again as another"),
+        (replace(HEADER, uid="1.9", digest="new", person=OTHER), "its objects are of several patients"),
+        (replace(HEADER, uid="1.9", digest="new", person=Person("of study")), "its objects are of several patients"),
+        (replace(HEADER, uid="1.9", digest="new", study="1.5", person=OTHER), ""),
+    ],
+)
+def test_what_contradicts_what_came_before(queue: Queue, comes: Header, conflict: str) -> None:
     queue.add(HEADER)
-    with pytest.raises(ValueError, match="object 1.1 came before as part of another study"):
-        queue.add(replace(HEADER, study="1.5"))
+    found = queue.conflict(comes)
+    assert found.startswith(conflict) and bool(found) == bool(conflict)
+
+
+def test_a_quarantined_study_waits_for_a_person(queue: Queue, clock: Clock) -> None:
+    queue.add(HEADER)
+    other = replace(HEADER, uid="1.9", digest="new", person=OTHER)
+    queue.quarantine(other, queue.conflict(other))
+    assert queue.known(other)
+    queue.add(replace(HEADER, uid="1.8", digest="third"))  # what goes with the first still comes in
+    clock.now += 9999
+    queue.recover()
+    assert (queue.close_quiet(0), queue.take(), queue.done_before(clock.now)) == (0, None, [])
+    (entry,) = queue.entries()
+    assert (entry.state, entry.reason, entry.objects) == ("quarantined", "its objects are of several patients", 2)
+    assert queue.of_subject("pseudonym") == queue.of_subject("another") == ["1.3"]
+    with pytest.raises(ValueError, match="study 1.4: is not quarantined"):
+        queue.keep_first("1.4")
+    assert queue.keep_first("1.3") == ["new"]
+    assert (state(queue), queue.of_subject("another")) == ("complete", [])
+
+
+def test_a_conflict_stops_what_is_being_judged(queue: Queue) -> None:
+    queue.add(HEADER)
+    queue.close_quiet(0)
+    job = queue.take()
+    assert job is not None
+    queue.quarantine(replace(HEADER, digest="new", person=OTHER), "an object came again as another patient's")
+    assert not queue.judged(job, [RESULT])
+    assert state(queue) == "quarantined"
+
+
+def test_a_queue_of_before_goes_on(tmp_path: Path) -> None:
+    """Without owners of its objects, as it was written before they were noted."""
+    queue = Queue(tmp_path / "queue.db")
+    queue.add(HEADER)
+    with sqlite3.connect(tmp_path / "queue.db") as file:
+        file.execute("DROP TABLE owner")
+        file.execute("DROP TABLE quarantined")
+    queue.close()
+    queue = Queue(tmp_path / "queue.db")
+    assert queue.conflict(replace(HEADER, digest="new", person=OTHER)) == "its objects are of several patients"
+    assert queue.conflict(replace(HEADER, digest="new")) == ""
+    assert queue.of_subject("pseudonym") == ["1.3"]
+    queue.close()
+
+
+def test_a_clock_that_goes_back_holds_nothing_up(queue: Queue, clock: Clock) -> None:
+    clock.now = 1e6
+    queue.add(HEADER)
+    clock.now -= 86_400
+    assert queue.close_quiet(60) == 0
+    clock.now += 60
+    assert queue.close_quiet(60) == 1
+    job = queue.take()
+    assert job is not None and queue.judged(job, [RESULT])
+    assert queue.next_to_send() is not None
+    queue.postpone("1.3", 600, "down")
+    assert queue.next_to_send() is None
+    clock.now -= 86_400
+    assert queue.next_to_send() is not None
 
 
 def test_a_damaged_queue_is_named(tmp_path: Path) -> None:
@@ -274,15 +351,44 @@ def test_what_was_not_acknowledged_is_cleared_away(store: Store) -> None:
     assert not arrived.parent.parent.exists()
 
 
-def test_an_object_of_two_studies_is_not_kept(store: Store, tmp_path: Path) -> None:
-    """Neither as an object of the second study, which would be judged with it, nor past an erasure."""
+def test_an_object_of_two_studies_is_quarantined(store: Store, tmp_path: Path) -> None:
+    """It is judged with neither, overwrites nothing, and does not outlive an erasure."""
     study = arrive(store, "one", 1)
     write_study(tmp_path / "again", "one", 1)
     (path,) = (tmp_path / "again").iterdir()
-    with pytest.raises(ValueError, match="came before as part of another study"):
-        store.add(path, replace(read_header(path), study="2.25.7", digest="another"))
-    assert path.exists() and not store.place("2.25.7").exists()
+    data = path.read_bytes()
+    assert store.add(path, replace(read_header(path), study="2.25.7", digest="another"))
+    assert [kept.read_bytes() for kept in (store.place("2.25.7") / "quarantine").iterdir()] == [data]
+    assert not (store.place("2.25.7") / "objects").exists()
     assert len(list((store.place(study) / "objects").iterdir())) == 1
+    assert [(entry.uid, entry.state) for entry in store.queue.entries()][1:] == [("2.25.7", "quarantined")]
+    store.close()
+    store.open()  # it is still there after a restart
+    assert len(list((store.place("2.25.7") / "quarantine").iterdir())) == 1
+    with pytest.raises(ValueError, match="all of it contradicts other studies; erase it by its subject"):
+        store.keep_first("2.25.7")
+    subject = store.queue.entries()[0].subject
+    assert store.erase(subject) == 2
+    assert not store.place("2.25.7").exists()
+
+
+def test_an_object_that_comes_again_with_another_patient_overwrites_nothing(store: Store, tmp_path: Path) -> None:
+    study = arrive(store, "one", 2)
+    write_study(tmp_path / "again", "one", 2)
+    path = min((tmp_path / "again").iterdir())
+    ds = dcmread(path)
+    ds.PatientID, ds.PatientName = "B-2", "BETA^BERTA"
+    ds.save_as(path)
+    before = {kept: kept.read_bytes() for kept in (store.place(study) / "objects").iterdir()}
+    other = read_header(path).subject
+    assert store.add(path, read_header(path))
+    assert {kept: kept.read_bytes() for kept in (store.place(study) / "objects").iterdir()} == before
+    (entry,) = store.queue.entries()
+    assert (entry.state, entry.reason) == ("quarantined", "an object came again as another patient's")
+    assert store.queue.of_subject(other) == [study]
+    assert store.keep_first(study) == 1
+    assert not list((store.place(study) / "quarantine").iterdir())
+    assert store.queue.of_subject(other) == []
 
 
 def test_erasing_a_person_leaves_nothing_of_them(store: Store) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -159,14 +162,14 @@ def test_bad_objects_get_their_status(our_port: int, mr: Path, tmp_path: Path) -
         element(8, 0x16, b"1.2.3\0") + element(8, 0x18, instance.encode()) + study + series: 0xA900,
         element(8, 0x16, MRImageStorage.encode() + b"\0") + element(8, 0x18, b"1.2.3\0") + study + series: 0xA900,
         head + study + series: 0x0000,
-        head + element(0x20, 0xD, b"2.25.2") + series: 0xC000,  # the same object, in another study
+        head + element(0x20, 0xD, b"2.25.2") + series: 0x0000,  # the same object, in another study: quarantined
     }
     with listening(settings(our_port), tmp_path / "store", judge) as listener:
         for data, status in cases.items():
             with association(our_port) as assoc:
                 assert raw_store(assoc, data, instance) == status, data[:200]
-        (entry,) = listener.store.queue.entries()
-        assert (entry.uid, entry.objects) == ("2.25.1", 1)
+        entries = [(entry.uid, entry.state, entry.objects) for entry in listener.store.queue.entries()]
+        assert entries == [("2.25.1", "receiving", 1), ("2.25.2", "quarantined", 0)]
         assert not list(listener.store.incoming.iterdir())
 
 
@@ -188,3 +191,61 @@ def test_tls_wants_certificates_of_both_sides(our_port: int, mr: Path, tmp_path:
         open_node(settings(our_port, ae_title="SCANNER", tls=ours, nodes={"us": node}), "us").echo()
         with pytest.raises(Unavailable):
             open_node(settings(our_port, ae_title="SCANNER", tls=stranger, nodes={"us": node}), "us").echo()
+
+
+@pytest.mark.parametrize("missing", ["AffectedSOPInstanceUID", "AffectedSOPClassUID"])
+def test_a_request_that_does_not_name_what_it_sends_gets_a_status(
+    our_port: int, mr: Path, tmp_path: Path, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    with listening(settings(our_port), tmp_path / "store") as listener:
+        with association(our_port) as assoc:
+            request = C_STORE()
+            request.MessageID, request.Priority = 1, 2
+            request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = MRImageStorage, uid("one 0")
+            request.DataSet = BytesIO(mr.read_bytes()[400:])
+            setattr(request, missing, None)
+            (context,) = (each for each in assoc.accepted_contexts if each.abstract_syntax == MRImageStorage)
+            assoc._reactor_checkpoint.clear()
+            wait_for(lambda: assoc._is_paused)
+            assoc.dimse.send_msg(request, context.context_id)
+            _, answer = assoc.dimse.get_msg(block=True)
+            assoc._reactor_checkpoint.set()
+            assert answer is not None
+            assert answer.Status == 0xA900
+        assert died == []
+        assert not list(listener.store.incoming.iterdir())
+        assert send(listener, our_port, mr) == 0x0000
+
+
+def test_a_unit_is_bounded_before_it_is_buffered(our_port: int, mr: Path, tmp_path: Path) -> None:
+    """One that says that it is 4 GB long is cut off at once, whatever the association's state."""
+    with listening(settings(our_port), tmp_path / "store") as listener:
+        for kind in (1, 4, 7):
+            with socket.create_connection(("127.0.0.1", our_port), 60) as line:
+                line.sendall(struct.pack(">BBL", kind, 0, 0xFFFFFFFF))
+                with contextlib.suppress(ConnectionError):
+                    for _ in range(64):
+                        line.sendall(bytes(1 << 16))
+                with contextlib.suppress(ConnectionError):
+                    line.settimeout(60)
+                    while line.recv(4096):
+                        pass
+        assert send(listener, our_port, mr) == 0x0000
+
+
+def test_a_unit_that_comes_too_slowly_is_given_up(
+    our_port: int, mr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anogan.pacs.receiver.PDU_SECONDS", 0.2)
+    with listening(settings(our_port), tmp_path / "store") as listener:
+        lines = [socket.create_connection(("127.0.0.1", our_port), 60) for _ in range(4)]
+        for line in lines:
+            line.sendall(struct.pack(">BBL", 1, 0, 1000) + bytes(10))
+        for line in lines:
+            with contextlib.suppress(ConnectionError):
+                while line.recv(4096):  # ends, because the listener hangs up
+                    pass
+            line.close()
+        assert send(listener, our_port, mr) == 0x0000

@@ -84,6 +84,11 @@ class Origin:
             raise ValueError(
                 f"{series.source}: has no DICOM UIDs; only DICOM series can be written back, use inspect for others"
             )
+        if (shared := len(series.scans) - len(series.images)) > 0:
+            raise ValueError(
+                f"{series.source}: {shared} of its {len(series.scans)} images have the SOP instance UID of another "
+                "one, so no object can say which image it speaks of; export the series with a UID for each image"
+            )
         header = None
         for path in sources:
             try:

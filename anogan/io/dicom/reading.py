@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaSto
 from anogan.io.dicom.attributes import Attributes, Frame
 from anogan.io.dicom.decoding import decode
 from anogan.io.dicom.display import show
+from anogan.io.dicom.persons import Person, person
 from anogan.io.dicom.pixel_format import PIXEL_KEYWORDS
 from anogan.io.dicom.stacks import stack
 from anogan.io.guard import check_structure
@@ -37,12 +39,15 @@ class Header:
     ----------
     study_uid, series_uid
         DICOM UIDs, or "".
+    person
+        Whose it is.
     rows, columns, frames
         The size; 0, 0, 0 for a directory.
     """
 
     study_uid: str = ""
     series_uid: str = ""
+    person: Person = Person()
     rows: int = 0
     columns: int = 0
     frames: int = 0
@@ -75,9 +80,9 @@ def read_dicom_frames(path: str | os.PathLike[str], window: WindowChoice = "firs
 
 
 def read_dicom_series(
-    paths: Iterable[str | os.PathLike[str]], source: str, window: WindowChoice = "first"
+    paths: Iterable[str | os.PathLike[str]], source: str, window: WindowChoice = "first", notes: Sequence[str] = ()
 ) -> tuple[list[Series], list[tuple[Path, str]]]:
-    """Read the files of one series as its stacks of slices, see `stacks.stack`.
+    """Read the files of one series as its stacks of slices, see `stacks.stack`; all of them carry `notes`.
 
     Returns
     -------
@@ -99,9 +104,9 @@ def read_dicom_series(
     if not frames:
         return [], problems
     files = "file" if len(problems) == 1 else "files"
-    notes = [f"{len(problems)} {files} of its series cannot be read"] if problems else []
+    unread = [f"{len(problems)} {files} of its series cannot be read"] if problems else []
     with one_sentence(source):
-        return stack(frames, source, window, notes), problems
+        return stack(frames, source, window, [*notes, *unread]), problems
 
 
 def read_dicom_header(path: str | os.PathLike[str]) -> Header:
@@ -148,17 +153,41 @@ def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[
     problems: list[tuple[Path, str]] = []
     with one_sentence(name):
         for record in _read_header(path).get("DirectoryRecordSequence") or []:
-            parts = Attributes(record).texts("ReferencedFileID")
+            parts = [part for text in Attributes(record).texts("ReferencedFileID") for part in _split(text)]
             if not any(parts):
                 continue
             file = folder.joinpath(*parts)
             if not file.resolve().is_relative_to(folder.resolve()):
                 problems.append((Path(path), f"{name}: lists a file outside its folder, which is not opened"))
-            elif not file.is_file():
+                continue
+            there = _as_on_disk(folder, parts)
+            if len(there) > 1:
+                problems.append(
+                    (file, f"{file}: is listed in {name}, and {len(there)} files go by that name; keep one")
+                )
+            elif not there or not there[0].resolve().is_relative_to(folder.resolve()):
                 problems.append((file, f"{file}: is listed in {name}, but there is no such file; copy the whole disc"))
             else:
-                found[file] = None
+                found[there[0]] = None
     return list(found), problems
+
+
+def _split(text: str) -> list[str]:
+    """Return the components of a file ID, which some write with separators; an absolute path stays as it is."""
+    return [text] if Path(text).is_absolute() else re.split(r"[/\\]", text)
+
+
+def _as_on_disk(folder: Path, parts: Sequence[str]) -> list[Path]:
+    """Return the files that a DICOMDIR means: as it writes them, or else in another case, with .dcm or without ;1."""
+    if (exact := folder.joinpath(*parts)).is_file():
+        return [exact]
+    here = [folder]
+    for number, part in enumerate(parts, start=1):
+        wanted = part.casefold().partition(";")[0]
+        names = {wanted} if number < len(parts) else {wanted, f"{wanted}.dcm", wanted.removesuffix(".dcm")}
+        inside = [entry for place in here if place.is_dir() for entry in sorted(place.iterdir())]
+        here = [entry for entry in inside if entry.name.casefold().partition(";")[0] in names]
+    return [entry for entry in here if entry.is_file()]
 
 
 @contextmanager
@@ -215,7 +244,7 @@ def _check(ds: Dataset, name: str) -> Header:
         raise Refused(f"{name}: its header says {frames} frames; export it again")
     check_size(name, int(rows), int(columns), frames)
     study, series = (str(ds.get(keyword) or "") for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
-    return Header(study, series, int(rows), int(columns), frames)
+    return Header(study, series, person(ds), int(rows), int(columns), frames)
 
 
 def _without_pixels(ds: Dataset, name: str) -> Refused:

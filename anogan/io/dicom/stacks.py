@@ -66,11 +66,13 @@ def stack(frames: Sequence[Frame], source: str, window: WindowChoice, notes: Seq
 def _series(frames: list[Frame], source: str, window: WindowChoice, notes: list[str], stacks: int) -> Series:
     scans, window_notes = show(frames, window)
     head = frames[0].attributes
+    positions = [frame.position for frame in frames]
     step, place_notes = measure(
-        [frame.position for frame in frames],
-        [frame.geometry for frame in frames],
-        head.number("GantryDetectorTilt") or 0.0,
+        positions, [frame.geometry for frame in frames], head.number("GantryDetectorTilt") or 0.0
     )
+    if len(frames) > 1 and None in positions:
+        order = "numbers" if _numbered(frames) else "files' names, for nothing in their headers orders them"
+        place_notes.append(f"its images have no position in the patient: they stand in the order of their {order}")
     told = head.number("SpacingBetweenSlices")
     if step and told and told > 0 and (times := step / told) > 1.5 and abs(times - round(times)) < 0.05:
         place_notes.append(
@@ -80,16 +82,27 @@ def _series(frames: list[Frame], source: str, window: WindowChoice, notes: list[
 
 
 def _unique(frames: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
-    """Leave out the copies of an image."""
-    seen: dict[Hashable, Frame] = {}
+    """Leave out the copies of an image: the same UID, the same place and the same pixels."""
+    seen: defaultdict[Hashable, list[Frame]] = defaultdict(list)
+    kept = []
     for frame in frames:
-        key: Hashable = frame.attributes.text("SOPInstanceUID") or frame.source, frame.number
-        same = seen.get(key)
-        if same is not None and not np.array_equal(same.stored, frame.stored):
-            key = len(seen)  # another image under the same UID
-        seen.setdefault(key, frame)
-    copies = len(frames) - len(seen)
-    return list(seen.values()), [f"{copies} of its images are copies of others and are left out"] if copies else []
+        same = seen[frame.attributes.text("SOPInstanceUID") or frame.source, frame.number]
+        if not any(_is_copy(frame, other) for other in same):
+            same.append(frame)
+            kept.append(frame)
+    copies = len(frames) - len(kept)
+    notes = [f"{copies} of its images are copies of others and are left out"] if copies else []
+    if shared := len(kept) - len(seen):
+        notes.append(f"{shared} of its images have the SOP instance UID of another one")
+    return kept, notes
+
+
+def _is_copy(frame: Frame, other: Frame) -> bool:
+    if frame.geometry != other.geometry or frame.position != other.position:
+        return False
+    # Without a place, a number tells slices apart that look alike, such as blank ones.
+    numbers = [one.attributes.text("InstanceNumber") for one in (frame, other)]
+    return (frame.position is not None or numbers[0] == numbers[1]) and np.array_equal(frame.stored, other.stored)
 
 
 def _by_plane(frames: Sequence[Frame], source: str) -> list[list[Frame]]:
@@ -153,8 +166,17 @@ def _most_at_one_place(frames: Sequence[Frame]) -> int:
 
 def _in_order(frames: Sequence[Frame]) -> list[Frame]:
     if any(frame.position is None for frame in frames):
-        return sorted(frames, key=lambda frame: (frame.attributes.number("InstanceNumber") or 0.0, frame.number))
+        return sorted(frames, key=_number if _numbered(frames) else lambda frame: (frame.source, frame.number))
     return sorted(frames, key=lambda frame: frame.position or 0.0)
+
+
+def _number(frame: Frame) -> tuple[float, int]:
+    return frame.attributes.number("InstanceNumber") or 0.0, frame.number
+
+
+def _numbered(frames: Sequence[Frame]) -> bool:
+    """Whether instance and frame numbers order images, none of which shares its number with another."""
+    return len({_number(frame) for frame in frames}) == len(frames)
 
 
 def _size(frame: Frame) -> str:
