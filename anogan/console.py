@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,15 +14,19 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
+from rich.text import Text
 
 if TYPE_CHECKING:
     from anogan.training import TrainingEvent
 
+
+# C0 but for the tab, DEL, C1, and what changes the direction of writing (Unicode Bidirectional Algorithm, 2).
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Addresses at which nobody but this machine is answered."""
@@ -89,9 +95,37 @@ class Bar:
         self(event.step, event.steps, title=event.phase, note=note, seconds_left=event.seconds_left)
 
 
+def visible(text: str, lines: bool = True) -> str:
+    r"""Return a text whose control characters are shown and do nothing.
+
+    Names of files and values of headers are whoever's: an escape sequence would reach the terminal, a line break would
+    forge a line of a log, and an override of the writing direction would show another name. `lines` keeps line breaks.
+
+    >>> visible("a\x1b[2Jb"), visible("one\ntwo", lines=False)
+    ('a\\x1b[2Jb', 'one\\ntwo')
+    """
+    return _CONTROLS.sub(lambda found: found[0] if lines and found[0] == "\n" else _escaped(found[0]), text)
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape").decode("ascii")
+
+
+class VisibleFormatter(logging.Formatter):
+    """Writes each record on one line, in which nothing is a control character."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), lines=record.exc_info is not None)
+
+
+class _VisibleConsole(Console):
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
 def plain_console() -> Console:
     """Return a console that shows names as they are: brackets and colons in a file's name are no markup."""
-    return Console(markup=False, emoji=False)
+    return _VisibleConsole(markup=False, emoji=False)
 
 
 def in_words(seconds: float) -> str:

@@ -582,3 +582,22 @@ def test_info_tells_of_the_quality_of_a_portrait(anogan, data_root: Path) -> Non
     out = anogan("info", photo, "--profile", "id-photo").out
     assert re.search(r"inter eye distance +│ 10\d, least 40", out)
     assert "not scored" not in out
+
+
+def test_a_name_with_control_characters_reaches_no_terminal(
+    anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / "\x1b[31mred\nanogan: all is well\u202e.png"
+    good = tmp_path / "\x1b[32mgreen\nx.png"
+    odd.write_bytes(b"torn")
+    shutil.copy(next((tiny_folder / "abnormal").iterdir()), good)
+    for command in (
+        ("inspect", tiny_run, odd, good),
+        ("inspect", tiny_run, tmp_path),
+        ("info", odd),
+        ("quality", good),
+    ):
+        said = anogan(*command)
+        for text in (said.out, said.err):
+            assert not {"\x1b", "\u202e"} & set(text), command
+            assert "\nanogan: all is well" not in text

@@ -1,6 +1,7 @@
 """Progress bars, durations and ports."""
 
 import io
+import logging
 import re
 import signal
 import socket
@@ -135,3 +136,31 @@ def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
     table.add_row("a[bold]:smile:.png")
     console.plain_console().print(table)
     assert "a[bold]:smile:.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", True, r"\x1b[31mred\x1b[0m"),
+        ("one\ntwo", True, "one\ntwo"),
+        ("one\ntwo\r\n", False, r"one\ntwo\r\n"),
+        ("exe\u202egnp.dcm", True, r"exe\u202egnp.dcm"),
+        ("bell\x07 null\x00 c1\x9b31m del\x7f", True, r"bell\x07 null\x00 c1\x9b31m del\x7f"),
+        ("tab\tÜnïcode 山 stays", False, "tab\tÜnïcode 山 stays"),
+    ],
+)
+def test_what_would_act_on_a_terminal_is_shown(text: str, lines: bool, shown: str) -> None:
+    assert console.visible(text, lines) == shown
+
+
+def test_a_record_is_one_line_of_a_log() -> None:
+    record = logging.LogRecord("a", logging.INFO, "", 0, "study %s", ("1.2\n2026 forged \x1b[2J",), None)
+    assert console.VisibleFormatter("%(message)s").format(record) == r"study 1.2\n2026 forged \x1b[2J"
+
+
+def test_names_in_tables_do_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("file")
+    table.add_row("a\x1b[2Jb\u202e")
+    console.plain_console().print(table)
+    assert "\x1b[2J" not in (out := capsys.readouterr().out)
+    assert r"a\x1b[2Jb\u202e" in out

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anogan.console import visible
+
 if TYPE_CHECKING:
     from anogan.detector import Detector
     from anogan.io.archive import Unpacked
@@ -29,12 +31,17 @@ Data = Annotated[
 ]
 
 
+def say(text: str, err: bool = False, nl: bool = True) -> None:
+    """Print a text; what is a control character in a name or a value is shown and does nothing."""
+    typer.echo(visible(text), err=err, nl=nl)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a fault of the data or the model becomes one sentence and exit code 1."""
     try:
         app(arguments, prog_name="anogan")
     except (ValueError, OSError) as error:
-        raise SystemExit(f"anogan: {sentence(error)}") from None
+        raise SystemExit(f"anogan: {visible(sentence(error), lines=False)}") from None
 
 
 def sentence(error: ValueError | OSError) -> str:
@@ -48,7 +55,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from anogan import __version__
 
-        typer.echo(f"anogan {__version__}")
+        say(f"anogan {__version__}")
         raise typer.Exit
 
 
@@ -72,7 +79,7 @@ def load_detector(run: Path, marked: bool = True) -> Detector:
     from anogan.selftest.verdict import mark
 
     if marked and (words := mark(run)):
-        typer.echo(f"warning: {words}", err=True)
+        say(f"warning: {words}", err=True)
     return Detector.load(run)
 
 
@@ -93,7 +100,7 @@ def _tell(problems: list[tuple[Path, str]]) -> None:
     from anogan.io.files import named
 
     for path, reason in problems:
-        typer.echo(named(path, reason), err=True)
+        say(visible(named(path, reason), lines=False), err=True)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import app, finish, sentence, unpack
+from anogan.cli.app import app, finish, say, sentence, unpack
 from anogan.console import Bar, plain_console
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def synth(
 
     with Bar("writing subjects") as bar:
         manifest = write_phantom(out, subjects=subjects, slices=slices, spacing=spacing, seed=seed, progress=bar)
-    typer.echo(f"{manifest} lists what was written")
+    say(f"{manifest} lists what was written")
 
 
 @app.command()
@@ -124,10 +124,10 @@ def quality_table(
         columns += list(dict.fromkeys(name for row in rows for name in row if name.startswith("OFIQ ")))
     table = spreadsheet.table(columns, ([row.get(column) for column in columns] for row in rows))
     if out is None:
-        typer.echo(table, nl=False)
+        say(table, nl=False)
     else:
         write_text(out, table)
-        typer.echo(f"{out} lists {len(rows)} images")
+        say(f"{out} lists {len(rows)} images")
     finish(problems, "could not be read")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anogan.cli.app import Run, app, finish, load_detector, sentence
+from anogan.cli.app import Run, app, finish, load_detector, say, sentence
 from anogan.cli.review import User, open_as
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ def export(
         verdict = {None: "not decided", True: "flagged", False: "not flagged"}[result.flagged]
         said = f"score {result.score:.3f}, {verdict}" if result.status == "scored" else "not scored"
         by = "" if verified is None else f", verified by {verified.reader}"
-        typer.echo(f"{series.source}: {len(series.scans)} slices, {said}, {len(made)} objects{by}")
+        say(f"{series.source}: {len(series.scans)} slices, {said}, {len(made)} objects{by}")
     if paused:
-        typer.echo(f"warning: {paused}", err=True)
-    typer.echo(f"{written} objects of {count} series are in {out}")
+        say(f"warning: {paused}", err=True)
+    say(f"{written} objects of {count} series are in {out}")
     finish(problems, "or series not scored or not written")
 
 

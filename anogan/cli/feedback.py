@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anogan.cli.app import Data, Run, app, load_detector
+from anogan.cli.app import Data, Run, app, load_detector, say
 from anogan.cli.review import Database, User, open_as
 from anogan.console import Bar, plain_console
 
@@ -40,7 +40,7 @@ def propose(run: Run, database: Database, data: Data, user: User = "") -> None:
     splits = open_dataset(data, detector.config, group=column)
     images, others = dismissed(desk, detector.config.name)
     for case, reason in others:
-        typer.echo(f"case {case}: {reason}")
+        say(f"case {case}: {reason}")
     if not images:
         raise ValueError(f"{database}: no signed case was dismissed as a normal variant by this detector's readers")
     base = versions.keep(run)
@@ -48,13 +48,13 @@ def propose(run: Run, database: Database, data: Data, user: User = "") -> None:
         proposal = propose(detector, images, splits, lambda what, done, total: bar(done, total))
     made = versions.add(run, base, proposal)
     for case, reason in proposal.refused:
-        typer.echo(f"case {case}: {reason}")
+        say(f"case {case}: {reason}")
     for case, patches in proposal.admitted:
-        typer.echo(f"case {case}: enters with {patches} {'patch' if patches == 1 else 'patches'}")
-    typer.echo(str(proposal.comparison))
+        say(f"case {case}: enters with {patches} {'patch' if patches == 1 else 'patches'}")
+    say(str(proposal.comparison))
     for sentence in made.against:
-        typer.echo(f"It cannot be promoted: {sentence}")
-    typer.echo(f"version {made.number} is in {made.folder}; an admin may: anogan feedback promote {run} {made.number}")
+        say(f"It cannot be promoted: {sentence}")
+    say(f"version {made.number} is in {made.folder}; an admin may: anogan feedback promote {run} {made.number}")
 
 
 @feedback.command("list")
@@ -70,9 +70,9 @@ def list_versions(run: Run) -> None:
         table.add_row("->" if one.number == works else "", *_row(one))
     if known:
         plain_console().print(table)
-    typer.echo(f"{len(known)} {'version' if len(known) == 1 else 'versions'}")
+    say(f"{len(known)} {'version' if len(known) == 1 else 'versions'}")
     if known and works is None:
-        typer.echo("what works is none of them: it was calibrated or altered since")
+        say("what works is none of them: it was calibrated or altered since")
 
 
 @feedback.command()
@@ -86,7 +86,7 @@ def promote(
     from anogan.feedback import versions
 
     made = versions.promote(run, number, open_as(desk, user))
-    typer.echo(f"version {made.number} works now: {made.note['detector']}; restart what uses {run}")
+    say(f"version {made.number} works now: {made.note['detector']}; restart what uses {run}")
 
 
 @feedback.command()
@@ -95,7 +95,7 @@ def rollback(run: Run, desk: Desk, user: User = "") -> None:
     from anogan.feedback import versions
 
     made = versions.rollback(run, open_as(desk, user))
-    typer.echo(f"version {made.number} works again: {made.note['detector']}; restart what uses {run}")
+    say(f"version {made.number} works again: {made.note['detector']}; restart what uses {run}")
 
 
 def _row(version: Version) -> list[str]:

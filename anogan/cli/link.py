@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anogan.cli.app import app, finish, sentence
+from anogan.cli.app import app, finish, say, sentence
 from anogan.console import Bar
 
 
@@ -53,14 +53,14 @@ def link(
         found = {key: linkage.links(key) for key in names}
         kept = len(linkage)
     for path, first in again:
-        typer.echo(f"{path}: is the same file as {first}")
+        say(f"{path}: is the same file as {first}")
     for key, links in found.items():
         if links:
-            typer.echo(f"{names[key]}: {'; '.join(in_words(links))}")
+            say(f"{names[key]}: {'; '.join(in_words(links))}")
         for one in links:
-            typer.echo(f"  {names.get(one.other, f'submission {one.other}')}: {one.words} ({one.distance:.2f})")
+            say(f"  {names.get(one.other, f'submission {one.other}')}: {one.words} ({one.distance:.2f})")
     linked = sum(map(bool, found.values()))
-    typer.echo(f"{linked} of {len(found)} photos are linked with others; {kept} submissions were looked through")
+    say(f"{linked} of {len(found)} photos are linked with others; {kept} submissions were looked through")
     if faceless:
-        typer.echo(f"{faceless} photos show no single face; they were compared as whole pictures alone")
+        say(f"{faceless} photos show no single face; they were compared as whole pictures alone")
     finish(problems, "not looked at")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Run, app, finish, load_detector
-from anogan.console import Bar, plain_console
+from anogan.cli.app import Run, app, finish, load_detector, say
+from anogan.console import Bar, VisibleFormatter, plain_console
 
 if TYPE_CHECKING:
     from anogan.pacs.nodes import Node
@@ -57,7 +57,9 @@ def listen(
     from anogan.pacs.judging import judge_with
     from anogan.review import open_desk
 
-    logging.basicConfig(format="%(asctime)s %(message)s")  # on stderr
+    handler = logging.StreamHandler()  # on stderr
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("anogan").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -95,12 +97,12 @@ def queue(
         raise ValueError(f"{store}: holds no queue; name the --store of `anogan listen`")
     listed = Queue(store / "queue.db")
     if retry:
-        typer.echo(f"{listed.retry(study or ())} to be tried again")
+        say(f"{listed.retry(study or ())} to be tried again")
     if keep_first:
         from anogan.pacs.store import Store
 
         count = Store(store).keep_first(keep_first)
-        typer.echo(f"{count} {'object' if count == 1 else 'objects'} deleted, the study goes on without")
+        say(f"{count} {'object' if count == 1 else 'objects'} deleted, the study goes on without")
     entries = listed.entries()
     table = Table("study", "subject", "state", "objects", "results", "reason")
     for entry in entries:
@@ -108,9 +110,9 @@ def queue(
     if entries:
         plain_console().print(table)
     counts = {state: sum(entry.state == state for entry in entries) for state in STATES}
-    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing has come yet")
+    say(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing has come yet")
     if counts["quarantined"]:
-        typer.echo(
+        say(
             f"anogan: {counts['quarantined']} quarantined, whose objects are of several patients; to keep what came "
             f"first: anogan queue {store} --keep-first STUDY; to erase a person: anogan erase --help",
             err=True,
@@ -125,7 +127,7 @@ def queue(
 def echo(node: Name, settings: File = DEFAULT) -> None:
     """Ask whether a node answers."""
     _open(settings, node).echo()
-    typer.echo(f"{node} answers")
+    say(f"{node} answers")
 
 
 @pacs.command()
@@ -155,7 +157,7 @@ def find(
         table.add_row(row.study, row.date, row.modalities, row.series, row.instances, row.subject)
     if found:
         plain_console().print(table)
-    typer.echo(f"{len(found)} {'study' if len(found) == 1 else 'studies'} found")
+    say(f"{len(found)} {'study' if len(found) == 1 else 'studies'} found")
 
 
 @pacs.command()
@@ -167,7 +169,7 @@ def fetch(
 ) -> None:
     """Bring a study into a folder. Its files name the patient; their names do not."""
     files = _open(settings, node).fetch(study, out)
-    typer.echo(f"{len(files)} {'file' if len(files) == 1 else 'files'} in {out}")
+    say(f"{len(files)} {'file' if len(files) == 1 else 'files'} in {out}")
 
 
 @pacs.command()
@@ -194,7 +196,7 @@ def send(
                 problems.append((path, refused))
             bar(done, len(files))
     finish(problems, "not sent")
-    typer.echo(f"{len(files)} sent to {node}")
+    say(f"{len(files)} sent to {node}")
 
 
 def _files(paths: list[Path]) -> list[Path]:

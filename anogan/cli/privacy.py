@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anogan.cli.app import Run, app, finish
+from anogan.cli.app import Run, app, finish, say
 from anogan.console import Bar
 
 
@@ -39,8 +39,8 @@ def deidentify(
         report, problems = deidentify(
             files, out, shift_dates=shift_dates, accept_burned_in=accept_burned_in, progress=bar
         )
-    typer.echo(f"{report['files']} files of {report['subjects']} subjects are in {out}; {REPORT} tells what was done")
-    typer.echo("pixels are as they were; a head that was scanned in thin slices still shows its face")
+    say(f"{report['files']} files of {report['subjects']} subjects are in {out}; {REPORT} tells what was done")
+    say("pixels are as they were; a head that was scanned in thin slices still shows its face")
     finish(problems, "not de-identified")
 
 
@@ -115,10 +115,10 @@ def erase(
             found.done.append(f"{count} {'screening' if count == 1 else 'screenings'} in {place}, prints and cases too")
         found.problems += [(place, f"does not hold screening {number}; name its own store") for number in elsewhere]
     for sentence in found.done:
-        typer.echo(f"erased: {sentence}")
+        say(f"erased: {sentence}")
     if not found.done and not found.problems:
         raise ValueError(
             f"{run}: keeps nothing that is known to be of this person; give the SUBJECT as lists of results show it"
         )
-    typer.echo(f"not erased: {erasure.AGGREGATES}")
+    say(f"not erased: {erasure.AGGREGATES}")
     finish(found.problems, "not erased")

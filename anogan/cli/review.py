@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anogan.cli.app import app, finish
+from anogan.cli.app import app, finish, say
 
 if TYPE_CHECKING:
     from anogan.review import Desk, Head, Query
@@ -102,11 +102,11 @@ def decide(
         opened.release(case)
         raise
     if held.blind:
-        typer.echo(f"case {case}: noted before the score is shown; look at it with `anogan desk show`, decide again")
+        say(f"case {case}: noted before the score is shown; look at it with `anogan desk show`, decide again")
         return
     if sign and decided.state == "decided":
         decided = opened.sign(case, decided.version)
-    typer.echo(f"case {case}: {decided.state}")
+    say(f"case {case}: {decided.state}")
 
 
 @desk.command()
@@ -123,7 +123,7 @@ def export(
 
     opened = open_as(database, user)
     count = export(opened, out, _query(opened, state, flagged, search))
-    typer.echo(f"{count} cases are in {out}")
+    say(f"{count} cases are in {out}")
 
 
 @desk.command()
@@ -137,7 +137,7 @@ def sheet(
     from anogan.review.sheet import write_sheet
 
     write_sheet(open_as(database, user), case, out)
-    typer.echo(f"case {case} is in {out}")
+    say(f"case {case} is in {out}")
 
 
 @desk.command()
@@ -150,7 +150,7 @@ def member(
     """Make somebody a member, or change a role. The first must be an admin; from then on everybody signs in."""
     opened = open_as(database, user)
     opened.set_role(name, None if role == "none" else role)  # type: ignore[arg-type]
-    typer.echo(f"{name}: {'no member' if role == 'none' else role}")
+    say(f"{name}: {'no member' if role == 'none' else role}")
 
 
 @desk.command()
@@ -182,7 +182,7 @@ def erase(
 ) -> None:
     """Erase one person from the desk: pictures, cases, decisions. Runs and screenings: `anogan erase`."""
     erased = open_as(database, user).erase(subject)
-    typer.echo(f"erased: {erased.cases} {'case' if erased.cases == 1 else 'cases'}")
+    say(f"erased: {erased.cases} {'case' if erased.cases == 1 else 'cases'}")
     finish([(Path(folder), "is not on this machine; remove it where it is") for folder in erased.elsewhere], "left")
 
 
@@ -197,7 +197,7 @@ def grant(
     engine = place.connect(database)
     place.migrate(engine)
     place.grant(engine, role)
-    typer.echo(f"{role} can work with the desk; open it as {role} from now on")
+    say(f"{role} can work with the desk; open it as {role} from now on")
 
 
 @log.command()
@@ -220,7 +220,7 @@ def verify(
     if anchor is not None:
         audit.write_anchor(anchor, head)
     since = f", those of the anchor ({kept.count}) among them" if kept else ""
-    typer.echo(f"{head.count} rows hold{since}; the last is {head.hash}")
+    say(f"{head.count} rows hold{since}; the last is {head.hash}")
 
 
 @log.command("anchor")
@@ -235,7 +235,7 @@ def make_anchor(
         raise ValueError(f"{out}: exists already; `anogan audit verify DATABASE --anchor {out}` checks and renews it")
     head = _verified(database, None)
     audit.write_anchor(out, head)
-    typer.echo(f"{out} keeps the end of the log: {head.count} rows, the last is {head.hash}")
+    say(f"{out} keeps the end of the log: {head.count} rows, the last is {head.hash}")
 
 
 def _verified(database: str, anchor: Head | None) -> Head:
@@ -247,7 +247,7 @@ def _verified(database: str, anchor: Head | None) -> Head:
     with place.faults(engine), place.snapshot(engine) as connection:
         found = audit.verify(connection, anchor)
     for fault in found.faults:
-        typer.echo(fault, err=True)
+        say(fault, err=True)
     if found.faults:
         raise ValueError(f"{place.name(engine.url)}: its audit log does not hold; restore the database from a backup")
     return found.head
@@ -262,4 +262,4 @@ def _plain(value: Any) -> dict[str, Any]:
 def _print(value: Any) -> None:
     import json
 
-    typer.echo(json.dumps(value, indent=1, default=str, ensure_ascii=False))
+    say(json.dumps(value, indent=1, default=str, ensure_ascii=False))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Run, app, load_detector
+from anogan.cli.app import Run, app, load_detector, say
 from anogan.console import LOOPBACK, plain_console
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def serve(
     engine = open_tables(database)
     keys = Keys(engine)
     if not any(not known.revoked for known in keys.all()):
-        typer.echo("warning: there is no key yet, so nobody can ask; make one with `anogan key create`", err=True)
+        say("warning: there is no key yet, so nobody can ask; make one with `anogan key create`", err=True)
     if detector.calibration is None:
-        typer.echo(f"warning: {run} is not calibrated, so no photo passes; run `anogan calibrate`", err=True)
+        say(f"warning: {run} is not calibrated, so no photo passes; run `anogan calibrate`", err=True)
     if host not in LOOPBACK and certificate is None:
-        typer.echo("warning: photos and keys cross the network unencrypted; give --certificate", err=True)
+        say("warning: photos and keys cross the network unencrypted; give --certificate", err=True)
     screener = Screener(run, detector, engine, store or run / "screenings", open_desk(database), monitor)
     names = {f"[{host}]" if ":" in host else host.lower(), *(name.lower() for name in allow_host or ())}
     settings = Settings(
@@ -120,8 +120,8 @@ def create(
 ) -> None:
     """Make a key and print it, once: only its hash is kept."""
     made = _keys(database).create(name, scope or ["screen", "read"], rate)
-    typer.echo("keep it safe, it is not shown again:", err=True)
-    typer.echo(made)
+    say("keep it safe, it is not shown again:", err=True)
+    say(made)
 
 
 @key.command("list")
@@ -138,7 +138,7 @@ def list_keys(database: Database = DEFAULT) -> None:
         table.add_row(known.id, known.name, scopes, known.rate, f"{known.created:%Y-%m-%d}", state)
     if found:
         plain_console().print(table)
-    typer.echo(f"{len(found)} {'key' if len(found) == 1 else 'keys'}")
+    say(f"{len(found)} {'key' if len(found) == 1 else 'keys'}")
 
 
 @key.command()
@@ -148,7 +148,7 @@ def revoke(
 ) -> None:
     """Have a key open nothing any more, from the next request on."""
     _keys(database).revoke(number)
-    typer.echo(f"{number} is revoked")
+    say(f"{number} is revoked")
 
 
 def _keys(database: str) -> Keys:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Data, app, finish, load_detector, refuse_full, telling
+from anogan.cli.app import Data, app, finish, load_detector, refuse_full, say, telling
 from anogan.console import Bar
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def train(
     if not resume and speaks:
         refuse_full(run, "add --resume to go on with it, or choose another --run")
     if resume and _already_trained(run, config):
-        typer.echo(f"{run} is trained already")
+        say(f"{run} is trained already")
         return
 
     from anogan.checkpoint import read_json, write_text
@@ -62,25 +62,23 @@ def train(
     scans = open_dataset(data, config, group=group).train
     if speaks:
         write_text(run / "profile.toml", config.to_toml())  # so that --resume needs no other setting
-        typer.echo(f"reading {len(scans)} healthy images of {len(set(scans.subjects))} subjects to train {config.name}")
+        say(f"reading {len(scans)} healthy images of {len(set(scans.subjects))} subjects to train {config.name}")
     left_out: list[tuple[Path, str]] = []
     try:
         with telling(left_out), Bar("training") as bar:
             detector = Detector.train(scans, config, run=run, resume=resume, callback=bar.training, left_out=left_out)
     except KeyboardInterrupt:
         own = f" --group {group}" if group else ""
-        typer.echo(f"anogan: stopped; go on with: anogan train {data} --run {run}{own} --resume", err=True)
+        say(f"anogan: stopped; go on with: anogan train {data} --run {run}{own} --resume", err=True)
         raise SystemExit(130) from None
     if speaks:
         detector.save(run)
         for phase, found in read_json(run / "training" / "progress.json").items():
-            typer.echo(
-                f"{phase}: {found['steps']} steps, {found['word']} ({found['reason']}); kept: step {found['best']}"
-            )
+            say(f"{phase}: {found['steps']} steps, {found['word']} ({found['reason']}); kept: step {found['best']}")
         origin, people = detector.provenance, detector.provenance["people"]
         count, subjects = origin["images"] + origin["holdout_images"], len({*people["train"], *people["holdout"]})
-        typer.echo(f"{run} holds the detector, trained on {count} images of {subjects} subjects")
-        typer.echo(f"next: anogan calibrate {run} {data}")
+        say(f"{run} holds the detector, trained on {count} images of {subjects} subjects")
+        say(f"next: anogan calibrate {run} {data}")
         finish(left_out, "left out")
 
 
@@ -169,19 +167,19 @@ def calibrate(
     assert after is not None
     if other_site and before is not None and not before.groups:
         count, n = int((after.scores >= before.threshold).sum()), len(after.scores)
-        typer.echo(
+        say(
             f"the threshold of {run} would flag {count} of these {n} healthy images ({count / n:.1%}); "
             f"it was set for {before.false_alarm_rate:.1%}"
         )
-    typer.echo(after.promise())
+    say(after.promise())
     images, subjects = (calibrated.provenance["calibrations"][-1][what] for what in ("images", "subjects"))
     if subjects < images:
-        typer.echo(
+        say(
             f"These {images} images are of {subjects} subjects, and images of one subject are alike: "
             f"what is promised with confidence is less sure than {images} subjects would make it."
         )
     if other_site:
-        typer.echo(f"{out} holds the detector with its new threshold; {run} is as it was")
+        say(f"{out} holds the detector with its new threshold; {run} is as it was")
     finish(left_out, "left out")
 
 
@@ -202,9 +200,9 @@ def _calibrate_series(
         calibrated = detector.calibrate_series(healthy(), false_alarm_rate, confidence=confidence, left_out=left_out)
     calibrated.save(out)
     assert calibrated.series_calibration is not None
-    typer.echo(calibrated.series_calibration.promise())
+    say(calibrated.series_calibration.promise())
     if missing := subjects - len(calibrated.series_calibration.scores):
-        typer.echo(f"{missing} of {subjects} subjects have no series that can be scored")
+        say(f"{missing} of {subjects} subjects have no series that can be scored")
     finish(left_out, "or series left out")
 
 
@@ -212,7 +210,7 @@ def _plan(rate: float, confidence: float | None) -> None:
     from anogan.calibration import CONFIDENCE, images_needed
 
     sure = confidence or CONFIDENCE
-    typer.echo(
+    say(
         f"{images_needed(rate)} healthy images keep false alarms at {rate:g} on average over calibration sets\n"
         f"{images_needed(rate, sure)} healthy images keep them at {rate:g} with {100 * sure:g} % confidence\n"
         "with so many the highest of their scores is the threshold; more images find more anomalies at the same rate\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Data, Run, app, finish, load_detector, sentence, unpack
+from anogan.cli.app import Data, Run, app, finish, load_detector, say, sentence, unpack
 from anogan.console import LOOPBACK, Bar, plain_console, serve
 
 if TYPE_CHECKING:
@@ -133,18 +133,18 @@ def inspect(
                         now.save(run)
                         watch = now
                     else:
-                        typer.echo(f"warning: {run} was calibrated again meanwhile: nothing was counted", err=True)
+                        say(f"warning: {run} was calibrated again meanwhile: nothing was counted", err=True)
             if watch.alarm is not None:  # also one that these very cases have set off
                 writer.withhold(drift.PAUSED)
                 results = [drift.pause(result) for result in results]
 
     _print_results([result for result in results if result.status == "scored"])
     if watch is not None and watch.alarm is not None:
-        typer.echo(f"warning: {watch.warning()}", err=True)
+        say(f"warning: {watch.warning()}", err=True)
     elif fdr is not None:
         found = writer.discoveries
-        typer.echo(f"{sum(map(bool, found))} of {len(found)} in the work list are discoveries at {fdr:.1%}")
-    typer.echo(f"heat maps, results.json and results.csv are in {out or run / 'results'}")
+        say(f"{sum(map(bool, found))} of {len(found)} in the work list are discoveries at {fdr:.1%}")
+    say(f"heat maps, results.json and results.csv are in {out or run / 'results'}")
     _hand_over(out or run / "results", desk)
     finish(problems, "not scored")
 
@@ -182,10 +182,10 @@ def _inspect_series(run: Path, archives: Unpacked, out: Path, fdr: float | None,
     problems += [(Path(result.source), result.reason) for result in results if result.status != "scored"]
     _print_results([result for result in results if result.status == "scored"])
     if paused:
-        typer.echo(f"warning: {paused}", err=True)
+        say(f"warning: {paused}", err=True)
     elif fdr is not None:
-        typer.echo(f"{sum(map(bool, writer.discoveries))} of the work list are discoveries at {fdr:.1%}")
-    typer.echo(f"pictures of the top slices, results.json and results.csv are in {out}")
+        say(f"{sum(map(bool, writer.discoveries))} of the work list are discoveries at {fdr:.1%}")
+    say(f"pictures of the top slices, results.json and results.csv are in {out}")
     _hand_over(out, desk)
     finish(problems, "not scored")
 
@@ -201,7 +201,7 @@ def _hand_over(results: Path, database: str) -> None:
         count = len(set(desk.add_many(cases_of(results))))
     finally:
         desk.close()
-    typer.echo(f"{count} {'case is' if count == 1 else 'cases are'} on the review desk")
+    say(f"{count} {'case is' if count == 1 else 'cases are'} on the review desk")
 
 
 def _print_results(results: Sequence[Result | SeriesResult], most: int = 20) -> None:
@@ -258,7 +258,7 @@ def evaluate(
     folder, scans = out or run / "results", open_dataset(data, detector.config, group=column)
     with Bar("scoring") as bar:
         found = evaluation.evaluate(detector, scans.test, out=folder, progress=bar)
-    typer.echo(str(found))
+    say(str(found))
     if report:
         page = evaluation.write_report(
             folder,
@@ -268,7 +268,7 @@ def evaluate(
             name=(data if data.is_dir() else data.parent).resolve().name,
             prevalences=prevalence or evaluation.PREVALENCES,
         )
-        typer.echo(f"{page} is the report; evaluation.csv beside it holds its figures, results.csv each case")
+        say(f"{page} is the report; evaluation.csv beside it holds its figures, results.csv each case")
 
 
 @app.command()
@@ -321,5 +321,5 @@ def dashboard(
             )
         desk = absolute(desk)
     if host not in LOOPBACK:
-        typer.echo("warning: images cross the network unencrypted unless a proxy with TLS stands before this", err=True)
+        say("warning: images cross the network unencrypted unless a proxy with TLS stands before this", err=True)
     raise SystemExit(serve(run, port, desk, host, sign_in, address))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anogan.cli.app import Data, Run, app, finish, load_detector
+from anogan.cli.app import Data, Run, app, finish, load_detector, say
 from anogan.console import Bar, plain_console
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def contamination(
     write_json(folder / "contamination.json", suspects.to_json())
     write_text(folder / "contamination.csv", suspects.to_csv())
     _print_suspects(suspects, count)
-    typer.echo(f"the whole list is in {folder / 'contamination.csv'}")
+    say(f"the whole list is in {folder / 'contamination.csv'}")
     finish(list(suspects.not_scored), "not scored")
 
 
@@ -72,10 +72,10 @@ def selftest(run: Run, data: Data) -> None:
     write_text(run / verdict.CHART, chart.draw(test))
     write_json(run / verdict.FILE, test | {"detector": verdict.fingerprint(run)})
     _print_selftest(test)
-    typer.echo(f"{run / verdict.CHART} shows it")
+    say(f"{run / verdict.CHART} shows it")
     if not test["passed"]:
         raise ValueError(verdict.mark(run))
-    typer.echo("passed")
+    say("passed")
 
 
 def _print_selftest(test: dict[str, Any]) -> None:
@@ -90,4 +90,4 @@ def _print_selftest(test: dict[str, Any]) -> None:
             table.add_row(f"{size:.0%}{length}", *(f"{c['found']} of {c['made']}" for c in cells))
         plain_console().print(table)
     alarms = test["false_alarms"]
-    typer.echo(f"false alarms: {alarms['flagged']} of {alarms['images']} healthy test images")
+    say(f"false alarms: {alarms['flagged']} of {alarms['images']} healthy test images")

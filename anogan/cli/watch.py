@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anogan.cli.app import Run, app, finish, load_detector
+from anogan.cli.app import Run, app, finish, load_detector, say
 from anogan.console import Bar
 
 
@@ -35,24 +35,24 @@ def drift(
 
     monitor = Monitor.reset(run, abnormal_share) if reset else Monitor.open(run)
     noun = "case" if len(monitor.scores) == 1 else "cases"
-    typer.echo(
+    say(
         f"{len(monitor.scores)} {noun} counted beside {len(monitor.calibration)} calibration images, "
         f"up to {monitor.abnormal_share:.1%} abnormal ones allowed for"
     )
-    typer.echo(
+    say(
         f"evidence against the calibration: {monitor.total:.3g}, at its highest {monitor.highest:.3g}; "
         f"the alarm is at {1 / FALSE_ALARM:g}, without drift at most one monitor in {1 / FALSE_ALARM:g} ever reaches it"
     )
     for moved in monitor.feature_drift():
         side = "above" if moved.shift > 0 else "below"
-        typer.echo(
+        say(
             f"{moved.component.replace('_', ' ')}: the last {len(monitor.recent)} cases lie "
             f"{abs(moved.shift):.2f} standard deviations {side} the calibration images "
             f"(Kolmogorov-Smirnov {moved.distance:.2f}, p = {moved.p_value:.2g})"
         )
     if words := monitor.warning():
         raise ValueError(words)
-    typer.echo("the calibration holds as far as these cases tell" if monitor.scores else "no routine case counted yet")
+    say("the calibration holds as far as these cases tell" if monitor.scores else "no routine case counted yet")
 
 
 @app.command()
@@ -81,6 +81,6 @@ def compare(
         found = comparison.compare(*detectors, files, groups=[group] * len(files), progress=bar)
     folder = out or second / "comparison"
     found.save(folder)
-    typer.echo(str(found))
-    typer.echo(f"comparison.json and comparison.csv, most disputed case first, are in {folder}")
+    say(str(found))
+    say(f"comparison.json and comparison.csv, most disputed case first, are in {folder}")
     finish([(Path(row["file"]), row["reason"]) for row in found.not_scored], "not scored")

@@ -3,8 +3,8 @@
 Basic Application Level Confidentiality Profile (DICOM PS3.15, annex E), and its Retain Longitudinal Temporal
 Information with Modified Dates Option. The table of attributes is that of dicom-anonymizer, edition 2026c; it is
 applied at every depth. Beyond the table go private and unknown attributes, overlays, curves, values in another form
-than their attribute has, persons and dates that the table does not name, and text that repeats what the file says of
-the person.
+than their attribute has, persons and dates that the table does not name, free text and binary data that no reader of
+the image needs, and text that repeats what the file says of the person.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import logging
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -64,10 +65,28 @@ _FORMS = {
     "TM": re.compile(r"|[\d:]{2,8}(\.\d{1,6})?"),
 }
 
+_FREE = {"LO", "LT", "SH", "ST", "UC", "UT", "UR", "AE"}
+_TEXT_KEPT = {
+    # equipment, by which images differ; units and names of what is displayed; coded concepts
+    "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "ConvolutionKernel", "RescaleType", "ModalityLUTType",
+    "WindowCenterWidthExplanation", "LUTExplanation", "CodeValue", "LongCodeValue", "URNCodeValue", "CodeMeaning",
+    "CodingSchemeDesignator", "CodingSchemeVersion",
+}  # fmt: skip
+"""Free text beyond the table that is kept, unless it repeats what the file says of the person."""
+_BINARY = {"OB", "OD", "OF", "OL", "OV", "OW"}
+_BINARY_KEPT = {
+    "PixelData", "FloatPixelData", "DoubleFloatPixelData", "LUTData",
+    *(f"{part}{color}PaletteColorLookupTableData" for part in ("", "Segmented") for color in ("Red", "Green", "Blue")),
+}  # fmt: skip
+
 _IDENTIFIERS = (
     "PatientID", "OtherPatientIDs", "PatientBirthDate", "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber",
-    "MedicalRecordLocator", "InstitutionName", "InstitutionAddress",
+    "MedicalRecordLocator", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "StationName",
+    "IssuerOfPatientID", "AdmissionID", "PatientInstitutionResidence", "CurrentPatientLocation", "DeviceSerialNumber",
+    "InsurancePlanIdentification", "ResponsibleOrganization", "RequestingService", "PersonAddress",
+    "PersonTelephoneNumbers", "ReferringPhysicianAddress", "ReferringPhysicianTelephoneNumbers",
 )  # fmt: skip
+_IDEOGRAM = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 def new_uid(uid: str) -> str:
@@ -141,18 +160,31 @@ class _Cleaner:
             return REMOVED if rule == MAPPED and element.VR != "UI" else rule
         form = _FORMS.get(element.VR)
         odd = element.VR not in dictionary_VR(tag) or (form and not all(map(form.fullmatch, _texts(element))))
-        if odd or element.VR in {*_DATES, "PN", "UN"} or self._repeats(element):
+        needless = (element.VR in _FREE and element.keyword not in _TEXT_KEPT) or (
+            element.VR in _BINARY and element.keyword not in _BINARY_KEPT
+        )
+        if needless and element.VR in _FREE and not odd:  # it may have to be there, and may be empty
+            return EMPTIED
+        if odd or needless or element.VR in {*_DATES, "PN", "UN"} or self._repeats(element):
             return REMOVED
         kind = element.keyword.endswith("ClassUID") and UID(str(element.value)).is_valid
         return MAPPED if element.VR == "UI" and not kind else KEPT
 
     def _repeats(self, element: DataElement) -> bool:
-        """Tell whether a text that the table knows nothing of repeats what the file says of the person."""
-        if element.VR not in _TEXTS or element.tag.group == 0x0028:
+        """Tell whether a text that the table knows nothing of repeats what the file says of the person.
+
+        A word of five letters counts also within another, an ideogram wherever it stands; a shorter one counts where it
+        stands by itself, but not in a code such as AX, which is everybody's.
+        """
+        if element.VR not in _TEXTS:
             return False
-        text = "\n".join(_texts(element)).casefold()
+        text = _folded("\n".join(_texts(element)))
         parts = set(re.split(r"[\W_]+", text))
-        return any(word in parts or (len(word) >= 6 and word in text) for word in self.words)
+        return any(
+            (word in parts and (len(word) >= 4 or element.VR != "CS"))
+            or ((len(word) >= 5 or _IDEOGRAM.search(word)) and word in text)
+            for word in self.words
+        )
 
     def _shifted(self, element: DataElement) -> list[str] | None:
         """Return the values moved by the person's number of days; None when one is no date or time."""
@@ -192,13 +224,51 @@ def _texts(element: DataElement) -> list[str]:
 
 
 def _words(ds: Dataset) -> set[str]:
-    """Return what a file says of persons and places: each whole value and its words, of at least four characters."""
+    """Return what a file says of persons and places: each whole value and its words.
+
+    They are of at least four characters; of a person's name of at least two, or one ideogram.
+    """
     found: set[str] = set()
     for element in _elements(ds):
-        if element.VR == "PN" or element.keyword in _IDENTIFIERS:
-            for text in map(str.casefold, _texts(element)):
-                found |= {text, *re.split(r"[\W_]+", text)}
-    return {word for word in found if len(word) >= 4}
+        named = element.VR == "PN"
+        if not named and element.keyword not in _IDENTIFIERS:
+            continue
+        for value in _texts(element):
+            spellings = _birth_dates(value) if element.keyword == "PatientBirthDate" else {value, _transcribed(value)}
+            for text in map(_folded, spellings):
+                words = {text, *re.split(r"[\W_]+", text)}
+                found |= {word for word in words if len(word) >= (2 if named else 4) or _IDEOGRAM.search(word)}
+                if named:  # written together, the family's name first or last
+                    for parts in (re.split(r"[\W_]+", group) for group in text.split("=")):
+                        found |= {word for word in ("".join(parts), "".join(parts[::-1])) if len(word) >= 5}
+    return found
+
+
+def _folded(text: str) -> str:
+    """Return a text without case, accents and widths (Unicode normalization form KD)."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", "".join(sign for sign in apart if not unicodedata.combining(sign)))
+
+
+def _transcribed(text: str) -> str:
+    """Return a name as it is spelled where there are no umlauts."""
+    text = unicodedata.normalize("NFC", text.casefold())
+    for sign, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ø", "oe"), ("å", "aa"), ("æ", "ae")):
+        text = text.replace(sign, letters)
+    return text
+
+
+def _birth_dates(value: str) -> set[str]:
+    """Return the ways in which people write a date of birth."""
+    parts = _FORMS["DA"].fullmatch(value)
+    if parts is None or not value:
+        return {value}
+    y, m, d = parts.group("y", "m", "d")
+    short = str(int(d)), str(int(m))
+    return {
+        f"{y}{m}{d}", f"{y}-{m}-{d}", f"{y}.{m}.{d}", f"{y}/{m}/{d}", f"{d}.{m}.{y}", f"{d}/{m}/{y}", f"{m}/{d}/{y}",
+        f"{d}-{m}-{y}", ".".join((*short, y)), "/".join((*short, y)), "/".join((*short[::-1], y)), f"{d}{m}{y}",
+    }  # fmt: skip
 
 
 def _elements(ds: Dataset) -> Iterator[DataElement]:

@@ -32,6 +32,12 @@ from anogan.io.pixels import Refused
 from anogan.io.pseudonym import keyed_hash, pseudonym
 
 REPORT = "deidentification.json"
+_UNREADABLE = "cannot be read as it is; the terminal said why"
+
+
+class _Stated(Refused):
+    """A reason in our own words alone, which may be shared: no path and no value of a header is in it."""
+
 
 # Secondary Capture and its multi-frame kinds; ultrasound, old, multi-frame and enhanced (PS3.4, B.5 and B.6).
 _CAPTURES = ("1.2.840.10008.5.1.4.1.1.7",)
@@ -78,6 +84,7 @@ def deidentify(
     written: dict[Path, str] = {}
     problems: list[tuple[Path, str]] = []
     tally: dict[str, Counter[str]] = {}
+    reasons: Counter[str] = Counter()
     for done, path in enumerate(map(Path, files), 1):
         own: dict[str, Counter[str]] = {}
         try:
@@ -85,13 +92,14 @@ def deidentify(
                 warnings.simplefilter("ignore")  # they quote values
                 ds = _read(path)
                 if why := "" if accept_burned_in else _may_show_text(ds):
-                    raise Refused(f"{why}, and pixels are not cleaned; if it shows no name, add --accept-burned-in")
+                    raise _Stated(f"{why}, and pixels are not cleaned; if it shows no name, add --accept-burned-in")
                 place, data = deidentified(ds, shift_dates, own)
         except MemoryError:
             raise
         except Exception as error:  # damaged files fail in many ways, and pydicom's words may quote the header
             damaged = "is a damaged DICOM file; copy or export it again"
             problems.append((path, str(error) if isinstance(error, Refused) else damaged))
+            reasons[str(error) if isinstance(error, _Stated) else _UNREADABLE] += 1
         else:
             target, digest = Path(out) / place, hashlib.sha256(data).hexdigest()
             if written.setdefault(target, digest) == digest:
@@ -99,7 +107,9 @@ def deidentify(
                 for keyword, actions in own.items():
                     tally.setdefault(keyword, Counter()).update(actions)
             else:
-                problems.append((path, "has the instance UID of an earlier file and other contents; only one can go"))
+                again = "has the instance UID of an earlier file and other contents; only one can go"
+                problems.append((path, again))
+                reasons[again] += 1
         if progress is not None:
             progress(done, len(files))
     report = {
@@ -111,7 +121,7 @@ def deidentify(
         "accept_burned_in": accept_burned_in,
         "files": len(written),
         "subjects": len({target.parent for target in written}),
-        "refused": dict(Counter(reason for _, reason in problems)),
+        "refused": dict(reasons),
         "attributes": {keyword: dict(actions) for keyword, actions in sorted(tally.items())},
     }
     write_bytes(Path(out) / REPORT, f"{json.dumps(report, indent=1)}\n".encode())
@@ -138,10 +148,10 @@ def deidentified(
     except (Refused, MemoryError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException:  # the RLE decoder is written in Rust, and its panic is no Exception
-        raise Refused("its pixels cannot be decoded; copy or export it again") from None
+        raise _Stated("its pixels cannot be decoded; copy or export it again") from None
     clean(ds, subject, shift_dates, {} if tally is None else tally)
     if not ds.get("SOPInstanceUID") or not ds.get("SOPClassUID"):
-        raise Refused("does not say what kind of object it is; export it again")
+        raise _Stated("does not say what kind of object it is; export it again")
     ds.PatientID = ds.PatientName = subject
     ds.PatientIdentityRemoved = "YES"
     ds.DeidentificationMethod = [f"anogan {anogan.__version__}", f"DICOM PS3.15 {EDITION} table E.1-1"]
@@ -160,12 +170,12 @@ def deidentified(
     try:
         ds.save_as(buffer, enforce_file_format=True)
     except Exception:
-        raise Refused("holds attributes that are no DICOM and cannot be written again; export it again") from None
+        raise _Stated("holds attributes that are no DICOM and cannot be written again; export it again") from None
     return Path(subject) / f"{ds.SOPInstanceUID}.dcm", buffer.getvalue()
 
 
 def _read(path: Path) -> Dataset:
-    other = Refused("is not a DICOM file, or does not say what kind of object it is; name DICOM images only")
+    other = _Stated("is not a DICOM file, or does not say what kind of object it is; name DICOM images only")
     try:
         if path.stat().st_size and kind_of(path) != "dicom":
             raise other  # before its bytes are taken for lengths
@@ -178,7 +188,7 @@ def _read(path: Path) -> Dataset:
         raise other
     if not any(keyword in ds for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         named = f" ({kind.name})" if kind.name != kind else ""
-        raise Refused(f"is a DICOM file without pixels{named}; only images are de-identified")
+        raise _Stated(f"is a DICOM file without pixels{named}; only images are de-identified")
     return ds
 
 
@@ -190,7 +200,7 @@ def _bare_pixels(ds: Dataset) -> None:
         implicit = ds.original_encoding[0] is not False
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     if ds.file_meta.TransferSyntaxUID.is_encapsulated and ds.get("BitsAllocated") == 1:  # a byte for each bit
-        raise Refused("holds compressed pixels of one bit, which cannot be written anew; export it uncompressed")
+        raise _Stated("holds compressed pixels of one bit, which cannot be written anew; export it uncompressed")
     uncover(ds, max(1, int(ds.get("NumberOfFrames") or 1)))
 
 

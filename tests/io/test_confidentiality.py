@@ -193,3 +193,56 @@ def test_dates_move_together_and_those_of_the_person_go() -> None:
     other = dcmread(BytesIO(written(ds)))
     clean(other, "another subject", True, {})
     assert other.StudyDate != after.StudyDate
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ALPHA^ANNA", "for anna"),
+        ("ALPHA^ANNA", "AlphaAnna_T1"),
+        ("ALPHA^ANNA", "annaalpha"),
+        ("Li^Bo", "coil of LI"),
+        ("Müller^Jörg", "MUELLER t1"),
+        ("Müller^Jörg", "joerg"),
+        ("Ångström^Åsa", "ANGSTROM"),
+        ("ＡＬＰＨＡ^ANNA", "alpha"),
+        ("王^小东", "王小东 t1"),
+        ("王^小东", "小东"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "太郎"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "やまだ"),
+        ("김^민수", "민수 coil"),
+    ],
+)
+def test_a_part_of_a_name_goes_from_every_text(name: str, text: str) -> None:
+    ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate = name, "ID-31415926", "19701231"
+    ds.WindowCenterWidthExplanation, ds.RescaleType, ds.SoftwareVersions = text, text[:16], ["1.0", text]
+    ds.PixelSpacingCalibrationDescription = ds.SequenceName = ds.ReceiveCoilName = text[:16]
+    item = Dataset()
+    item.LUTExplanation = item.ModalityLUTType = text
+    ds.VOILUTSequence = [item]
+    after, _, data = cleaned(ds)
+    assert text not in str(after)
+    assert text[:16].encode() not in data
+
+
+@pytest.mark.parametrize("text", ["born 31.12.1970", "1970-12-31", "12/31/1970", "ID-31415926"])
+def test_a_number_or_a_date_of_birth_goes_in_every_spelling(text: str) -> None:
+    ds = Dataset()
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate = "A^B", "ID-31415926", "19701231"
+    ds.WindowCenterWidthExplanation = text
+    assert text not in str(cleaned(ds)[0])
+
+
+def test_free_text_and_binary_data_that_nobody_needs_go_whatever_they_say() -> None:
+    ds = Dataset()
+    ds.PatientName = "A^B"
+    ds.SequenceName, ds.ReceiveCoilName, ds.FilterType = "for Mrs Example", "hers", "x"
+    ds.ICCProfile, ds.PositionReferenceIndicator = b"made for Mrs Example", "Mrs Example"
+    ds.WindowCenterWidthExplanation, ds.Manufacturer, ds.RescaleType = ["BRAIN", "BONE"], "Maker", "HU"
+    after, _, data = cleaned(ds)
+    assert b"Example" not in data
+    assert b"hers" not in data
+    assert list(after.WindowCenterWidthExplanation) == ["BRAIN", "BONE"]
+    assert (after.Manufacturer, after.RescaleType, after.PositionReferenceIndicator) == ("Maker", "HU", "")

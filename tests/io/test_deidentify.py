@@ -1,5 +1,6 @@
 """Files for sharing: the same pixels, nobody's name, series that stay together, and what is refused."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -304,3 +305,29 @@ def test_real_files_keep_their_pixels_and_lose_their_people(data_root: Path, tmp
             assert place_of(one) == place_of(other), file.name
         kept += 1
     assert kept >= 125
+
+
+def test_what_is_shared_names_no_old_file(tmp_path: Path) -> None:
+    """Of those that are refused, for whatever reason, by whichever reader."""
+    folder = tmp_path / "Zqxwfolder"
+    folder.mkdir()
+    for number in range(6):
+        write_dicom(folder / f"Zqxwfile{number}.dcm", np.full((4, 4), number, np.uint16), patient_id="Zqxwid")
+    whole = (folder / "Zqxwfile1.dcm").read_bytes()
+    (folder / "Zqxwfile1.dcm").write_bytes(whole[: len(whole) // 2])
+    (folder / "Zqxwfile2.dcm").write_bytes(b"")
+    (folder / "Zqxwfile3.dcm").write_bytes(whole[:132] + b"Zqxwheader" * 20)
+    ds = dcmread(folder / "Zqxwfile4.dcm")
+    ds.Rows, ds.PhotometricInterpretation = 40, "ZQXWCOLOR"
+    ds.save_as(folder / "Zqxwfile4.dcm")
+    report, problems = deidentify(sorted(folder.iterdir()), tmp_path / "out")
+    assert (report["files"], len(problems), sum(report["refused"].values())) == (2, 4, 4)
+    for path in (tmp_path / "out").rglob("*"):
+        for data in (str(path.relative_to(tmp_path)).encode(), path.read_bytes() if path.is_file() else b""):
+            for word in ("zqxw", "Zqxw".lower()):
+                for form in (word.encode(), word.encode("utf-16-le"), word.encode("utf-16-be")):
+                    assert form not in data.lower(), path
+            for shift in range(3):
+                for spelled in (b"Zqxwfile", b"Zqxwfolder"):
+                    text = base64.b64encode(bytes(shift) + spelled).rstrip(b"=")[(0, 2, 3)[shift] : -1]
+                    assert text not in data, path
