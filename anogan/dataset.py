@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ import numpy as np
 
 from anogan import gate, io, transforms
 from anogan.config import Config
-from anogan.io.files import named
+from anogan.io.files import kind_of, named
 from anogan.io.masks import read_mask
 from anogan.io.pixels import WindowChoice
 from anogan.listing import Entry, read_listing
@@ -184,20 +186,28 @@ class ScanSet(Sequence[Item]):
 
 @dataclass(frozen=True)
 class Splits:
-    """Three sets of images that share no subject; train and calibration are healthy."""
+    """Three sets of images that share no subject; train and calibration are healthy.
+
+    `notes` say what a person should know of how the data set was read, one sentence each.
+    """
 
     train: ScanSet
     calibration: ScanSet
     test: ScanSet
+    notes: tuple[str, ...] = ()
 
 
 def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None = None, group: str = "") -> Splits:
     """Open a folder or a manifest as training, calibration and test images.
 
     A folder holds `healthy/`, and perhaps `abnormal/` and `masks/`, or the same under `train/`, `calibration/` and
-    `test/` (or `val/`). A manifest is a CSV file, named itself or lying in the folder as `manifest.csv`. It has columns
-    `file` and `label`, and perhaps `split`, `subject` (or `patient`), `mask` and `listing.GROUPS` (`species`, or
-    `attack`: how an abnormal image was made); its paths begin at its folder.
+    `test/` (or `val/`). `listing.HEALTHY` and `listing.ABNORMAL` are other names for them; any other folder beside a
+    healthy one, or in a split, holds a kind of abnormal images, its species (MVTec: `test/crack/`, with masks in
+    `ground_truth/crack/`). Nothing is trained on abnormal images below `train/`: they are in the test.
+
+    A manifest is a CSV file, named itself or lying in the folder as `manifest.csv`. It has columns `file` and `label`,
+    each once and each file once, and perhaps `split`, `subject` (or `patient`), `mask` and `listing.GROUPS` (`species`,
+    or `attack`: how an abnormal image was made); its paths begin at its folder.
 
     A subject is what the manifest says, else the first folder below `healthy/` or `abnormal/`, else a pseudonym of the
     DICOM patient, else the file's name. Without splits, 60, 20 and 20 % of the healthy subjects train, calibrate and
@@ -224,7 +234,9 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
     """
     path = Path(path)
     seed = config.training.seed if seed is None else seed
-    entries = read_listing(path, group)
+    listing = read_listing(path, group)
+    entries = listing.entries
+    _refuse_both(entries)
     parts = (
         _given_splits(path, entries) if any(entry.split for entry in entries) else _drawn_splits(path, entries, seed)
     )
@@ -237,7 +249,8 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
             f"add more"
         )
     window = config.input.window
-    return Splits(**{name: ScanSet(f"{path} ({name})", tuple(items), window) for name, items in parts.items()})
+    sets = {name: ScanSet(f"{path} ({name})", tuple(items), window) for name, items in parts.items()}
+    return Splits(**sets, notes=listing.notes)
 
 
 def open_healthy(path: str | os.PathLike[str], group: str = "", window: WindowChoice = "first") -> ScanSet:
@@ -252,7 +265,8 @@ def open_healthy(path: str | os.PathLike[str], group: str = "", window: WindowCh
         As `open_dataset`, or no healthy image is left.
     """
     path = Path(path)
-    entries = read_listing(path, group)
+    entries = read_listing(path, group).entries
+    _refuse_both(entries)
     if any(entry.split for entry in entries):
         items = _given_splits(path, entries)["calibration"]
     else:
@@ -269,7 +283,38 @@ def _item(entry: Entry, subject: str) -> Item:
 
 
 def _subject(entry: Entry) -> str:
-    return entry.subject or io.read_subject(entry.path) or entry.path.stem
+    """Return whose an image is. A file's name is no person: numbers begin anew in each folder."""
+    unnamed = f"{entry.path.parent.name}/{entry.path.stem}" if entry.label else entry.path.stem
+    return entry.subject or _patient(entry.path) or unnamed
+
+
+def _patient(path: Path) -> str:
+    """Return the pseudonym of a DICOM file's person; "" where it has none, or cannot be read, which its reader says."""
+    try:
+        kind_of(path)
+    except ValueError:
+        return ""
+    return io.read_subject(path)
+
+
+def _refuse_both(entries: list[Entry]) -> None:
+    """Raise ValueError if the same file is given as healthy and as abnormal."""
+    sizes: dict[int, list[Entry]] = {}
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            sizes.setdefault(entry.path.stat().st_size, []).append(entry)
+    for size, same in sizes.items():
+        if not size or len({entry.label for entry in same}) < 2:
+            continue
+        found: dict[bytes, Entry] = {}
+        for entry in same:
+            with contextlib.suppress(OSError):
+                other = found.setdefault(hashlib.sha256(entry.path.read_bytes()).digest(), entry)
+                if other.label != entry.label:
+                    healthy, abnormal = (entry, other) if other.label else (other, entry)
+                    raise ValueError(
+                        f"{abnormal.path}: is abnormal, and {healthy.path} is the same file and healthy; keep one"
+                    )
 
 
 def _given_splits(path: Path, entries: list[Entry]) -> dict[str, list[Item]]:
@@ -282,13 +327,12 @@ def _given_splits(path: Path, entries: list[Entry]) -> dict[str, list[Item]]:
             raise ValueError(
                 f"{entry.path}: is abnormal and in the {entry.split} split, which must be healthy; move it to test"
             )
-        named = entry.subject or io.read_subject(entry.path)
+        named = entry.subject or _patient(entry.path)
         if named and home.setdefault(named, entry.split) != entry.split:
             raise ValueError(
                 f"{path}: subject {named} is in the {home[named]} and the {entry.split} split; keep each person in one"
             )
-        # A file's name is no person: numbers begin anew in each split.
-        subject = named or f"{entry.split}/{entry.path.stem}"
+        subject = named or f"{entry.split}/{_subject(entry)}"
         parts[entry.split].append(_item(entry, subject))
     return parts
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from anogan import io
+from anogan.io.files import images_among, images_below, passed_over
 
-HEALTHY = ("healthy", "normal", "good", "genuine", "bona fide", "0")
+HEALTHY = (
+    "healthy", "normal", "good", "genuine", "bona fide", "bonafide", "real", "live", "uninfected", "control",
+    "controls", "negative", "no finding", "no findings", "ok", "0",
+)  # fmt: skip
 """What folders and manifests may call a normal image; case does not matter, nor do - and _."""
-ABNORMAL = ("abnormal", "anomalous", "anomaly", "attack", "1")
+ABNORMAL = (
+    "abnormal", "anomalous", "anomaly", "attack", "attacks", "fake", "spoof", "infected", "parasitized", "parasitised",
+    "positive", "diseased", "disease", "sick", "lesion", "tumor", "tumour", "benign", "malignant", "pneumonia",
+    "defect", "defective", "bad", "1",
+)  # fmt: skip
+"""What they may call an abnormal one. A folder beside a healthy one, or in a split, that has any other name holds a
+kind of abnormal images, too: its species."""
+_MASKS = {"masks", "mask", "ground truth"}
 GROUPS = ("site", "scanner", "device", "sex", "age_group", "ethnicity", "species")
 """Columns of a manifest that say which group an image belongs to. Others may name a person and are not read."""
 _SPLITS = {"train": "train", "training": "train", "calibration": "calibration", "calib": "calibration"}
@@ -31,18 +41,26 @@ class Entry:
     group: str = ""
 
 
-def read_listing(path: Path, group: str = "") -> list[Entry]:
+@dataclass(frozen=True)
+class Listing:
+    """The images of a folder or a manifest, and what a person should know of how it was read, one sentence each."""
+
+    entries: list[Entry]
+    notes: tuple[str, ...] = ()
+
+
+def read_listing(path: Path, group: str = "") -> Listing:
     """Return the images of a folder or a manifest in the layout that `dataset.open_dataset` describes.
 
     Raises
     ------
     ValueError
         Nothing is there, a file or mask is missing or lies outside, a label or split is unknown, no image is healthy,
-        or there is no column `group`.
+        an image is listed twice, or there is no column `group`.
     """
     manifest = path / "manifest.csv" if path.is_dir() else path
     if manifest.is_file():
-        return _read_manifest(manifest, group.strip().lower())
+        return Listing(_read_manifest(manifest, group.strip().lower()))
     if not path.is_dir():
         raise ValueError(f"{path}: there is no such folder or manifest")
     if group:
@@ -50,55 +68,92 @@ def read_listing(path: Path, group: str = "") -> list[Entry]:
     return _read_folder(path)
 
 
-def _read_folder(folder: Path) -> list[Entry]:
+def _read_folder(folder: Path) -> Listing:
     split_folders = {place: _SPLITS[place.name.lower()] for place in _folders(folder) if place.name.lower() in _SPLITS}
-    if split_folders:
-        entries = [entry for place, split in split_folders.items() for entry in _read_labels(place, split, folder)]
-    else:
+    entries, notes = [], []
+    for place, split in split_folders.items():
+        entries += _read_labels(place, split, folder)
+        notes += _loose(place)
+    if not split_folders:
         entries = _read_labels(folder, "", folder)
+    notes += _loose(folder)
     if not entries and not any(folder.iterdir()):
         raise ValueError(f"{folder}: is empty; put images into {folder / 'healthy'}")
     if not any(entry.label == 0 for entry in entries):
         raise ValueError(
             f"{folder}: has no healthy images; put them into {folder / 'healthy'}, or name them in a manifest.csv"
         )
-    return entries
+    moved = [entry for entry in entries if entry.label and entry.split not in ("", "test")]
+    if moved:
+        names = sorted({entry.path.relative_to(folder).parts[0] for entry in moved})
+        notes.append(
+            f"{len(moved)} abnormal images below {', '.join(names)} are in the test; nothing is trained on them"
+        )
+        entries = [replace(entry, split="test") if entry.label and entry.split else entry for entry in entries]
+    if outside := [place.name for place in _folders(folder) if split_folders and place not in split_folders]:
+        outside = [name for name in outside if _word(name) not in _MASKS]
+        notes += [f"{folder / name} is no split such as train or test, and is left out" for name in outside]
+    if others := passed_over([folder]):
+        notes.append(f"no images, and passed over: {others}")
+    return Listing(entries, tuple(notes))
+
+
+def _loose(place: Path) -> list[str]:
+    """Return a sentence on the images that lie beside the folders that say what they show."""
+    loose = [path for path in place.iterdir() if path.is_file() and path in images_among([path])]
+    return (
+        [f"{len(loose)} images in {place} itself are in no folder that says what they show; left out"] if loose else []
+    )
 
 
 def _read_labels(place: Path, split: str, root: Path) -> list[Entry]:
-    """Return the images below the label folders of `place`."""
+    """Return the images below the folders of `place` that say what they show.
+
+    A folder whose name is no label is a kind of abnormal images where a split or a healthy folder stands beside it.
+    """
+    folders = [folder for folder in _folders(place) if _word(folder.name) not in _MASKS and any(folder.iterdir())]
+    labels = {folder: _label(folder.name) for folder in folders}
+    if split or 0 in labels.values():
+        labels = {folder: 1 if label is None else label for folder, label in labels.items()}
+    homes = [home for where in dict.fromkeys((place, root)) for home in _folders(where) if _word(home.name) in _MASKS]
     entries = []
-    for folder in _folders(place):
-        label = _label(folder.name)
-        if label is None or not any(folder.iterdir()):
+    for folder, label in labels.items():
+        if label is None or not (paths := images_below(folder)):
             continue
-        masks = [home / "masks" for home in (place, root) if (home / "masks").is_dir()]
-        for path in io.find_images([folder]):
+        kind = "" if _label(folder.name) is not None else folder.name
+        for path in paths:
             inside = path.relative_to(folder)
             subject = inside.parts[0] if len(inside.parts) > 1 else ""
-            mask = _find_mask(path, inside, masks) if label and masks else None
-            entries.append(Entry(path, split, label, subject, mask))
+            mask = _find_mask(path, inside, folder.name, homes) if label and homes else None
+            entries.append(Entry(path, split, label, subject, mask, {"species": kind} if kind else {}))
     return entries
 
 
-def _find_mask(path: Path, inside: Path, masks: list[Path]) -> Path:
-    """Return the file in a masks folder that has the image's place and name; its suffix may be another."""
-    for home in masks:
-        same = home / inside
-        if same.is_file():
-            return same
-        for other in sorted(same.parent.glob("*")):
-            if other.stem == inside.stem and other.is_file():
-                return other
-    raise ValueError(f"{path}: has no mask {inside.with_suffix('.png')} in {masks[0]}; draw one, or remove all masks")
+def _find_mask(path: Path, inside: Path, species: str, homes: list[Path]) -> Path:
+    """Return the file in a masks folder that has the image's place and name; its suffix may be another.
+
+    MVTec's are in ground_truth/SPECIES and end in _mask.
+    """
+    for home in homes:
+        for same in (home / inside, home / species / inside):
+            if same.is_file():
+                return same
+            for other in sorted(same.parent.glob("*")) if same.parent.is_dir() else ():
+                if other.stem in (inside.stem, f"{inside.stem}_mask") and other.is_file():
+                    return other
+    raise ValueError(f"{path}: has no mask {inside.with_suffix('.png')} in {homes[0]}; draw one, or remove all masks")
 
 
 def _folders(place: Path) -> list[Path]:
     return sorted(entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _label(word: str) -> int | None:
-    word = " ".join(word.lower().replace("_", " ").replace("-", " ").split())
+def _word(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+
+
+def _label(name: str) -> int | None:
+    word = _word(name)
     return 0 if word in HEALTHY else 1 if word in ABNORMAL else None
 
 
@@ -114,13 +169,16 @@ def _read_manifest(manifest: Path, group: str) -> list[Entry]:
             ]
     except (UnicodeDecodeError, csv.Error):
         raise ValueError(f"{manifest}: is not a CSV file in UTF-8; save it as one") from None
+    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+        raise ValueError(f"{manifest} line 1: has two columns {twice[0]}, which may say different things; keep one")
     if missing := {"file", "label"} - set(columns):
         raise ValueError(
             f"{manifest}: has no column {' or '.join(sorted(missing))}; expected file, label and perhaps more"
         )
     if group and group not in columns:
         raise ValueError(f"{manifest}: has no column {group}; it has {', '.join(columns)}")
-    entries = []
+    entries: list[Entry] = []
+    listed: dict[Path, int] = {}
     for number, cells in lines:
         where = f"{manifest} line {number}"
         label, split = _label(cells.get("label", "")), cells.get("split", "").lower()
@@ -131,6 +189,10 @@ def _read_manifest(manifest: Path, group: str) -> list[Entry]:
         if not cells.get("file"):  # a line may end before it
             raise ValueError(f"{where}: names no file; write its path, which begins at {manifest.parent}")
         path = _inside(manifest.parent, cells["file"], where, "file")
+        if (before := listed.setdefault(path.resolve(), number)) != number:
+            raise ValueError(
+                f"{where}: names {cells['file']!r} again, which line {before} names; keep one of the lines"
+            )
         mask = _inside(manifest.parent, cells["mask"], where, "mask") if cells.get("mask") else None
         subject = cells.get("subject") or cells.get("patient") or ""
         cells["species"] = cells.get("species") or cells.get("attack", "")

@@ -11,7 +11,7 @@ import pytest
 
 from anogan.config import Config, GateConfig, InputConfig
 from anogan.dataset import Item, ScanSet, Splits, open_dataset, open_healthy
-from anogan.io import write_png
+from anogan.io import find_images, write_png
 from anogan.io.dicom import write_dicom
 
 CONFIG = Config(input=InputConfig(size=32))
@@ -22,6 +22,8 @@ def images(folder: Path, names: Iterable[object], value: int = 100) -> None:
         path = folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_png(path, np.full((8, 6), value, np.uint8))
+        with path.open("ab") as file:  # behind the picture, so that no two files are the same
+            file.write(str(path).encode())
 
 
 def manifest(folder: Path, *lines: str, header: str = "file,split,label,subject") -> Path:
@@ -91,7 +93,8 @@ def test_split_folders(tmp_path: Path) -> None:
     check_disjoint(splits)
     assert [len(part) for part in (splits.train, splits.calibration, splits.test)] == [16, 4, 8]
     images(tmp_path / "calibration" / "healthy", range(7))
-    assert [len(part) for part in vars(open_dataset(tmp_path, CONFIG)).values()] == [20, 7, 8]
+    again = open_dataset(tmp_path, CONFIG)
+    assert [len(part) for part in (again.train, again.calibration, again.test)] == [20, 7, 8]
 
 
 def test_dicom_files_of_one_person_stay_together(tmp_path: Path) -> None:
@@ -168,7 +171,10 @@ def test_no_healthy_images(tmp_path: Path) -> None:
 def test_an_abnormal_image_in_the_training_split(tmp_path: Path) -> None:
     images(tmp_path / "train" / "healthy", range(20))
     images(tmp_path / "train" / "abnormal", ["x"])
-    assert "x.png: is abnormal and in the train split, which must be healthy" in refused(tmp_path)
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert [item.path.name for item in splits.test] == ["x.png"]
+    assert splits.notes == ("1 abnormal images below train are in the test; nothing is trained on them",)
 
 
 def test_a_subject_in_two_splits(tmp_path: Path) -> None:
@@ -221,17 +227,17 @@ GOOD = [f"{k}.png,train,healthy,p{k}" for k in range(20)]
         ("a/../../0.png,train,healthy,p", "lies outside"),
         ("/etc/hostname,train,healthy,p", "lies outside"),
         (",train,healthy,p", "line 22: names no file; write its path, which begins at {folder}"),
-        ("0.png,train,odd,p", "line 22: unknown label 'odd'; expected healthy or abnormal"),
-        ("0.png,train", "line 22: unknown label ''"),
-        ("0.png,holiday,healthy,p", "line 22: unknown split 'holiday'"),
-        ("0.png,,healthy,p", "0.png has no split, others have"),
-        ("0.png,train,abnormal,p", "is abnormal and in the train split"),
-        ("0.png,calibration,abnormal,p", "is abnormal and in the calibration split"),
-        ("0.png,test,healthy,p3", "subject p3 is in the train and the test split"),
+        ("y.png,train,odd,p", "line 22: unknown label 'odd'; expected healthy or abnormal"),
+        ("y.png,train", "line 22: unknown label ''"),
+        ("y.png,holiday,healthy,p", "line 22: unknown split 'holiday'"),
+        ("y.png,,healthy,p", "y.png has no split, others have"),
+        ("y.png,train,abnormal,p", "is abnormal and in the train split"),
+        ("y.png,calibration,abnormal,p", "is abnormal and in the calibration split"),
+        ("y.png,test,healthy,p3", "subject p3 is in the train and the test split"),
     ],
 )
 def test_a_bad_line(tmp_path: Path, line: str, sentence: str) -> None:
-    images(tmp_path, range(20))
+    images(tmp_path, [*range(20), "y"])
     manifest(tmp_path, *GOOD, line)
     assert sentence.format(folder=tmp_path) in refused(tmp_path)
 
@@ -388,3 +394,99 @@ def test_ultrasound(data_root: Path) -> None:
         assert drawn is not None
         assert drawn.shape == splits.test.read(index).pixels.shape[:2]
         assert 0.001 < drawn.mean() < 0.9
+
+
+# Layouts of others, and what must not vanish
+
+
+def test_numbers_begin_anew_in_each_folder(tmp_path: Path) -> None:
+    """000.png is healthy and another 000.png is abnormal: two subjects, unless something says that they are one."""
+    images(tmp_path / "healthy", [f"{k:03d}" for k in range(50)])
+    images(tmp_path / "abnormal", [f"{k:03d}" for k in range(20)])
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert [len(part) for part in (splits.train, splits.calibration, splits.test)] == [30, 10, 30]
+    assert len(open_healthy(tmp_path)) == 50
+
+
+def test_one_subject_across_classes_where_something_says_so(tmp_path: Path) -> None:
+    images(tmp_path, [f"h{k}" for k in range(20)] + ["a"])
+    lines = [f"h{k}.png,healthy,p{k}" for k in range(20)]
+    manifest(tmp_path, *lines, "a.png,abnormal,p3", header="file,label,patient")
+    assert open_dataset(tmp_path, CONFIG).test.subjects.count("p3") == 2
+
+
+def test_the_layout_of_mvtec(tmp_path: Path) -> None:
+    images(tmp_path / "train" / "good", [f"{k:03d}" for k in range(20)])
+    images(tmp_path / "test" / "good", [f"{k:03d}" for k in range(4)])
+    for species in ("crack", "broken_large"):
+        images(tmp_path / "test" / species, [f"{k:03d}" for k in range(3)])
+        images(tmp_path / "ground_truth" / species, [f"{k:03d}_mask" for k in range(3)], 255)
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert len(splits.train) + len(splits.calibration) == 20
+    assert splits.test.labels.tolist().count(1) == 6
+    found = {(item.groups["species"], item.mask.parent.name) for item in splits.test if item.mask}
+    assert found == {("crack", "crack"), ("broken_large", "broken_large")}
+    assert splits.notes == ()
+    assert all("ground_truth" not in str(path) for path in find_images([tmp_path]))
+
+
+def test_the_layout_of_kaggle(tmp_path: Path) -> None:
+    for split, count in (("train", 20), ("val", 2), ("test", 5)):
+        images(tmp_path / split / "NORMAL", [f"{split}{k}" for k in range(count)])
+        images(tmp_path / split / "PNEUMONIA", [f"{split}-sick{k}" for k in range(count)])
+    splits = open_dataset(tmp_path, CONFIG)
+    check_disjoint(splits)
+    assert len(splits.train) + len(splits.calibration) == 20
+    assert (splits.test.labels == 1).sum() == 27
+    assert "20 abnormal images below train are in the test; nothing is trained on them" in splits.notes
+
+
+def test_a_folder_of_another_name_beside_healthy_is_a_kind_of_abnormal(tmp_path: Path) -> None:
+    images(tmp_path / "healthy", range(20))
+    images(tmp_path / "abnormal", ["a", "b"])
+    images(tmp_path / "glioma", ["c", "d", "e"])
+    images(tmp_path, ["loose"])
+    (tmp_path / "healthy" / "notes.txt").write_text("x")
+    splits = open_dataset(tmp_path, CONFIG)
+    assert [item.groups.get("species", "") for item in splits.test if item.label] == ["", "", *["glioma"] * 3]
+    assert splits.notes == (
+        f"1 images in {tmp_path} itself are in no folder that says what they show; left out",
+        "no images, and passed over: 1 .txt",
+    )
+
+
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    images(tmp_path / "elsewhere", range(12))
+    (tmp_path / "data" / "healthy").mkdir(parents=True)
+    (tmp_path / "data" / "healthy" / "scans").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "round").symlink_to(tmp_path / "data")
+    assert len(find_images([tmp_path / "data"])) == 12
+    (tmp_path / "data" / "healthy" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert len(find_images([tmp_path / "data"])) == 13, "a broken link is found, and whoever reads it says so"
+
+
+def test_an_empty_file_does_not_refuse_the_set(tmp_path: Path) -> None:
+    images(tmp_path / "healthy", range(40))
+    (tmp_path / "healthy" / "7.png").write_bytes(b"")
+    splits = open_dataset(tmp_path, CONFIG)
+    whole = ScanSet("all", (*splits.train, *splits.calibration, *splits.test))
+    _, kept, problems = whole.load(CONFIG)
+    assert (len(kept), [path.name for path, _ in problems]) == (39, ["7.png"])
+
+
+def test_a_file_that_is_healthy_and_abnormal(tmp_path: Path) -> None:
+    images(tmp_path / "healthy", range(20))
+    (tmp_path / "abnormal").mkdir()
+    shutil.copy(tmp_path / "healthy" / "3.png", tmp_path / "abnormal" / "x.png")
+    assert f"x.png: is abnormal, and {tmp_path / 'healthy' / '3.png'} is the same file and healthy" in refused(tmp_path)
+
+
+def test_a_manifest_that_says_something_twice(tmp_path: Path) -> None:
+    images(tmp_path, range(20))
+    lines = [f"{k}.png,healthy" for k in range(20)]
+    manifest(tmp_path, *lines, "./3.png,abnormal", header="file,label")
+    assert refused(tmp_path).endswith("line 22: names './3.png' again, which line 5 names; keep one of the lines")
+    manifest(tmp_path, *(f"{line},abnormal" for line in lines), header="file,label, Label ")
+    assert refused(tmp_path).endswith("line 1: has two columns label, which may say different things; keep one")

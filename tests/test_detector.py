@@ -299,7 +299,8 @@ def test_series_that_may_not_calibrate(tiny_detector: Detector, heads: list[Seri
         tiny_detector.calibrate_series([heads[0], heads[0]])
     with pytest.raises(ValueError, match="^calibration: 2 healthy series cannot give a false-alarm rate of 0.05; at"):
         tiny_detector.calibrate_series(heads[:2], 0.05)
-    trained = Series((tiny_splits.train.read(0), tiny_splits.train.read(1)), "trained")
+    slices = (dataclasses.replace(tiny_splits.train.read(index), subject="one") for index in (0, 1))
+    trained = Series(tuple(slices), "trained")
     with pytest.raises(ValueError, match="^trained: 2 of its files were used in training; calibrate on others$"):
         tiny_detector.calibrate_series([trained])
     gated = dataclasses.replace(tiny_detector, config=anogan.load_config("tiny", ["gate.least_slices=20"]))

@@ -90,6 +90,12 @@ def unpack(context: typer.Context, paths: Sequence[Path]) -> Unpacked:
     return context.with_resource(unpacked(paths))
 
 
+def tell_notes(notes: Sequence[str]) -> None:
+    """Say what a person should know of how a data set was read."""
+    for note in notes:
+        say(f"note: {note}", err=True)
+
+
 def refuse_full(folder: Path, way_out: str) -> None:
     """Raise ValueError if the folder holds something; `way_out` says what to do then."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Data, app, finish, load_detector, refuse_full, say, telling
+from anogan.cli.app import Data, app, finish, load_detector, refuse_full, say, tell_notes, telling
 from anogan.console import Bar
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def train(
+    context: typer.Context,
     data: Data,
     run: Annotated[Path, typer.Option("--run", help="The run folder to make.", show_default=False)],
     profile: Annotated[
@@ -58,9 +59,17 @@ def train(
     from anogan.checkpoint import read_json, write_text
     from anogan.dataset import open_dataset
     from anogan.detector import Detector
+    from anogan.io.atomic import alone
 
-    scans = open_dataset(data, config, group=group).train
+    opened = open_dataset(data, config, group=group)
+    scans = opened.train
     if speaks:
+        busy = f"{run}: another training works there; wait for it, or choose another --run"
+        run.mkdir(parents=True, exist_ok=True)
+        context.with_resource(alone(run / "training.lock", busy))
+        if not resume and (run / "profile.toml").exists():  # somebody was faster
+            raise ValueError(busy)
+        tell_notes(opened.notes)
         write_text(run / "profile.toml", config.to_toml())  # so that --resume needs no other setting
         say(f"reading {len(scans)} healthy images of {len(set(scans.subjects))} subjects to train {config.name}")
     left_out: list[tuple[Path, str]] = []
@@ -153,7 +162,9 @@ def calibrate(
         detector = dataclasses.replace(detector, calibration=None, series_calibration=None)
         scans = open_healthy(data, group, config.input.window)
     else:
-        scans = open_dataset(data, config, group=group).calibration
+        opened = open_dataset(data, config, group=group)
+        tell_notes(opened.notes)
+        scans = opened.calibration
     if series:
         _calibrate_series(detector, scans, false_alarm_rate, confidence, out or run)
         return

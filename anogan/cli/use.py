@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.cli.app import Data, Run, app, finish, load_detector, say, sentence, unpack
+from anogan.cli.app import Data, Run, app, finish, load_detector, say, sentence, tell_notes, unpack
 from anogan.console import LOOPBACK, Bar, plain_console, serve
 
 if TYPE_CHECKING:
@@ -77,10 +77,13 @@ def inspect(
     from anogan import drift
     from anogan.calibration import discoveries
     from anogan.io import find_images, read_scan
+    from anogan.io.files import passed_over
     from anogan.io.results_writer import ResultsWriter
 
     archives = unpack(context, paths)
     files = find_images(archives.paths)
+    if others := passed_over(archives.paths):
+        tell_notes([f"no images, and passed over: {others}"])
     detector = load_detector(run)
     if fdr is not None:
         discoveries([], fdr)  # refuses what is no rate before the scoring
@@ -256,6 +259,7 @@ def evaluate(
 
     column = "" if detector.calibration is None else detector.calibration.column
     folder, scans = out or run / "results", open_dataset(data, detector.config, group=column)
+    tell_notes(scans.notes)
     with Bar("scoring") as bar:
         found = evaluation.evaluate(detector, scans.test, out=folder, progress=bar)
     say(str(found))

@@ -110,6 +110,9 @@ class Detector:
             raise ValueError(f"{train.name}: holds abnormal scans; training takes healthy ones only")
         key_name()  # what cannot say whose images it saw says so now, not after the training
         rest, holdout = train.split_by_subject(config.training.holdout, config.training.seed)
+        if len(holdout) < LEAST_HELD_BACK:  # of few images, a tenth is one
+            share = min(LEAST_HELD_BACK / len(set(train.subjects)), 0.5)
+            rest, holdout = train.split_by_subject(share, config.training.seed)
         holdout = dataclasses.replace(holdout, name=f"{train.name}, held back")
         images, kept = rest.load_enough(config, LEAST_TRAIN - LEAST_HELD_BACK, left_out)
         held, kept_holdout = holdout.load_enough(config, LEAST_HELD_BACK, left_out)

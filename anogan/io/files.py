@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -15,14 +16,16 @@ NIFTI_HEADER = 544
 """Bytes of the longer of the two headers, with the mark that extensions may follow."""
 
 _SUFFIXES = SUFFIXES | UNREAD_SUFFIXES | {".dcm", ".dicom", ".ima", ".nii"}
-_NOT_IMAGES = {"dicomdir"}  # a DICOM file that lists others
+_NOT_IMAGES = {"dicomdir", "thumbs.db", "desktop.ini", "manifest.csv"}  # the first is DICOM, and lists others
+_MASKS = {"masks", "mask", "ground_truth"}
 
 
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """List images: files as they are named, folders with all that they hold, sorted.
 
-    In folders, hidden entries and folders named `masks` are passed over. A file counts as an image when its name or its
-    content says so, so that a damaged image is found, and reported by whoever reads it.
+    In folders, hidden entries and folders of masks are passed over; linked folders are followed, each folder once. A
+    file counts as an image when its name or its content says so, so that a damaged image is found, and reported by
+    whoever reads it.
 
     Raises
     ------
@@ -32,7 +35,7 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: dict[Path, None] = {}  # in order, each once
     for path in map(Path, paths):
         if path.is_dir():
-            inside = _images_below(path)
+            inside = images_below(path)
             if not inside:
                 raise ValueError(f"{path}: holds no {RASTERS}, DICOM or NIfTI image")
             found |= dict.fromkeys(inside)
@@ -86,16 +89,46 @@ def is_nifti_2(start: bytes) -> bool:
     return start[4:12] == b"n+2\x00\r\n\x1a\n"
 
 
-def _images_below(folder: Path) -> list[Path]:
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() != "masks"]
-        for path in (Path(place, name) for name in files):
-            if path.name.startswith(".") or path.name.lower() in _NOT_IMAGES or path.is_fifo():
-                continue
-            if path.suffix.lower() in _SUFFIXES or path.name.lower().endswith(".nii.gz") or _looks_like_image(path):
-                found.append(path)
-    return sorted(found)
+def images_below(folder: Path) -> list[Path]:
+    """List the images in a folder, as `find_images` does; there may be none."""
+    return sorted(images_among(_files_below(folder)))
+
+
+def images_among(files: Iterable[Path]) -> list[Path]:
+    """Return the files whose name or content says that they are images."""
+    return [
+        path
+        for path in files
+        if path.suffix.lower() in _SUFFIXES or path.name.lower().endswith(".nii.gz") or _looks_like_image(path)
+    ]
+
+
+def passed_over(paths: Iterable[str | os.PathLike[str]]) -> str:
+    """Return which files in folders are no images, counted by their suffixes, such as "3 .txt, 1 .csv"; "" for none."""
+    counts: Counter[str] = Counter()
+    for folder in map(Path, paths):
+        if folder.is_dir():
+            files = _files_below(folder)
+            counts.update(path.suffix.lower() or "without a suffix" for path in set(files) - set(images_among(files)))
+    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link that leads back, or to what is there anyway
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in _MASKS)
+        found += [
+            path
+            for path in (Path(place, name) for name in files)
+            if not (path.name.startswith(".") or path.name.lower() in _NOT_IMAGES or path.is_fifo())
+        ]
+    return found
 
 
 def _looks_like_image(path: Path) -> bool:

@@ -26,6 +26,7 @@ from anogan.scan import Scan
 from anogan.scoring import Fusion
 from anogan.selftest import measure
 from anogan.series import Series
+from anogan.synthetic import write_tiny
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +215,11 @@ def test_nothing_touches_the_random_numbers_of_the_caller(tiny_folder: Path, tmp
         assert random.getstate() == before[2]
         results.append(found)
     assert results[0] == results[1]
+
+
+def test_of_few_images_more_than_one_is_held_back(tmp_path: Path) -> None:
+    """24 healthy images: 14 train, and a tenth of them would be one, of which there is no deviation."""
+    write_tiny(tmp_path, n_healthy=24, n_abnormal=1, size=32, seed=0)
+    config = anogan.load_config("tiny", ["training.steps=2", "training.encoder_steps=2", "training.holdout=0.1"])
+    detector = Detector.train(anogan.open_dataset(tmp_path, config).train, config)
+    assert (detector.provenance["images"], detector.provenance["holdout_images"]) == (12, 2)
