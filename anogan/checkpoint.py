@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from anogan.documents import json_value
 from anogan.io.atomic import write_bytes
 
 
@@ -35,7 +36,7 @@ def read_json(path: Path) -> dict[str, Any]:
         The file is missing or is not a JSON object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file; is this a run folder of anogan?") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

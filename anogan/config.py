@@ -15,6 +15,8 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from anogan.documents import toml_table
+
 
 class Section(BaseModel):
     """A frozen table of settings; an unknown key is an error, not a silent default."""
@@ -292,7 +294,7 @@ def _read_profile(profile: str | os.PathLike[str]) -> dict[str, Any]:
     else:
         raise ValueError(f"profile {profile}: unknown; give a .toml file or one of {', '.join(profile_names())}")
     try:
-        return tomllib.loads(text)
+        return toml_table(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"profile {path}: not valid TOML: {error}") from None
 
@@ -308,6 +310,6 @@ def _apply(settings: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise ValueError(f"setting {override!r}: {section} is a value, not a section")
     try:
-        table[last] = tomllib.loads(f"value = {text}")["value"]
+        table[last] = toml_table(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         table[last] = text.strip()

@@ -33,6 +33,7 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from anogan.calibration import Calibration
+from anogan.documents import json_value
 from anogan.io.atomic import alone, write_bytes
 from anogan.io.pseudonym import person_hash
 from anogan.scan import Result
@@ -342,7 +343,7 @@ def _kept(run: Path) -> tuple[str, dict[str, Any]] | None:
     if not path.is_file():
         return None
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = json_value(path.read_text(encoding="utf-8"))
         alarm = kept["alarm"]
         state: dict[str, Any] = {
             "abnormal_share": float(kept["abnormal_share"]),
@@ -367,7 +368,7 @@ def _calibration(run: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the calibration scores of a run folder, and those of the components, without loading its detector."""
     path = run / "detector.json"
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
+        described = json_value(path.read_text(encoding="utf-8"))
         point = described["calibration"]
         if point is None:
             raise ValueError(f"{run}: is not calibrated; run `anogan calibrate {run} DATA` first")

@@ -11,7 +11,6 @@ a path.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import zipfile
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from anogan.documents import json_value
 from anogan.series import Series
 
 FORMAT = 1
@@ -77,7 +77,7 @@ def read_results(folder: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(folder) / "results.json"
     damaged = ValueError(f"{path}: is damaged or was not written by anogan; score the images again")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json_value(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file; score images first") from None
     except OSError as error:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from anogan.config import Section, first_fault
+from anogan.documents import toml_table
 
 # DICOM PS3.5, 6.2: AE is at most 16 characters without control characters and backslash; spaces around do not count.
 AETitle = Annotated[
@@ -116,7 +117,7 @@ def load_settings(path: str | os.PathLike[str]) -> Settings:
     """
     path = Path(path)
     try:
-        settings = Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        settings = Settings.model_validate(toml_table(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
