@@ -160,15 +160,13 @@ def _label(name: str) -> int | None:
 def _read_manifest(manifest: Path, group: str) -> list[Entry]:
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, strict=True)  # else a quote that is left open takes in all lines behind it
             columns = [name.strip().lower() for name in next(reader, [])]
-            lines = [
-                (reader.line_num, {name: cell.strip() for name, cell in zip(columns, cells, strict=False)})
-                for cells in reader
-                if any(cells)
-            ]
-    except (UnicodeDecodeError, csv.Error):
+            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
+    except UnicodeDecodeError:
         raise ValueError(f"{manifest}: is not a CSV file in UTF-8; save it as one") from None
+    except csv.Error as error:
+        raise ValueError(f"{manifest} line {reader.line_num}: is not CSV ({error}); close its quotes") from None
     if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise ValueError(f"{manifest} line 1: has two columns {twice[0]}, which may say different things; keep one")
     if missing := {"file", "label"} - set(columns):
@@ -179,8 +177,11 @@ def _read_manifest(manifest: Path, group: str) -> list[Entry]:
         raise ValueError(f"{manifest}: has no column {group}; it has {', '.join(columns)}")
     entries: list[Entry] = []
     listed: dict[Path, int] = {}
-    for number, cells in lines:
+    for number, row in lines:
         where = f"{manifest} line {number}"
+        if any(row[len(columns) :]):
+            raise ValueError(f"{where}: has {len(row)} cells for {len(columns)} columns; quote a cell with a comma")
+        cells = dict(zip(columns, row, strict=False))
         label, split = _label(cells.get("label", "")), cells.get("split", "").lower()
         if label is None:
             raise ValueError(f"{where}: unknown label {cells.get('label', '')!r}; expected healthy or abnormal")
@@ -210,6 +211,10 @@ def _inside(folder: Path, name: str, where: str, what: str) -> Path:
     if parts.is_absolute() or ".." in parts.parts or Path(name).is_absolute():
         raise ValueError(f"{where}: the {what} {name!r} lies outside {folder}; give a path that begins there")
     path = folder / parts
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError:  # a name longer than any file's
+        there = False
+    if not there:
         raise ValueError(f"{where}: the {what} {path} is missing")
     return path
