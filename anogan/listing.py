@@ -83,6 +83,7 @@ def _read_folder(folder: Path) -> Listing:
         raise ValueError(
             f"{folder}: has no healthy images; put them into {folder / 'healthy'}, or name them in a manifest.csv"
         )
+    _refuse_shared(entries)
     moved = [entry for entry in entries if entry.label and entry.split not in ("", "test")]
     if moved:
         names = sorted({entry.path.relative_to(folder).parts[0] for entry in moved})
@@ -96,6 +97,14 @@ def _read_folder(folder: Path) -> Listing:
     if others := passed_over([folder]):
         notes.append(f"no images, and passed over: {others}")
     return Listing(entries, tuple(notes))
+
+
+def _refuse_shared(entries: list[Entry]) -> None:
+    """Raise ValueError if links put one file into two splits, or into one twice."""
+    listed: dict[Path, Path] = {}
+    for entry in entries:
+        if (before := listed.setdefault(entry.path.resolve(), entry.path)) != entry.path:
+            raise ValueError(f"{entry.path}: is the same file as {before}, by a link; remove one")
 
 
 def _loose(place: Path) -> list[str]:

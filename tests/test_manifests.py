@@ -1,4 +1,4 @@
-"""No line of a manifest is lost to the way it is written."""
+"""No line of a manifest is lost to the way it is written, and no file is in two places by a link."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ def test_empty_cells_behind_the_last_column_pass(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(b"\x89PNG")
     (tmp_path / "manifest.csv").write_text("file,label,notes\n0.png,healthy,x,,\n")
     assert len(read_listing(tmp_path).entries) == 1
+
+
+def test_split_that_is_a_link_to_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train" / "good").mkdir(parents=True)
+    (tmp_path / "train" / "good" / "0.png").write_bytes(b"\x89PNG")
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    with pytest.raises(ValueError, match="is the same file as .*by a link"):
+        read_listing(tmp_path)
