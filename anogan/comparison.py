@@ -23,6 +23,7 @@ import torch
 from scipy.stats import binomtest, kendalltau, rankdata
 
 from anogan import checkpoint
+from anogan.config import InputConfig
 from anogan.detector import Detector
 from anogan.io import read_scan, spreadsheet
 from anogan.io.pixels import WindowChoice
@@ -30,6 +31,7 @@ from anogan.io.results import case_id
 from anogan.local_fakes import UNSEEN, local_fakes
 from anogan.metrics import Estimate, binomial
 from anogan.scan import Result, Scan
+from anogan.seen import SEEN, Seen
 from anogan.transforms import to_network
 
 LEAST_CASES = 20
@@ -231,7 +233,8 @@ def compare(
     uncalibrated = 0
     # Images on one grid can be faked once, the same for both.
     plantable = first.config.input == second.config.input
-    for scans in _batches(files, groups or [""] * len(files), window, not_scored):
+    seen = [(Seen.of(detector.provenance), detector.config.input) for detector in (first, second)]
+    for scans in _batches(files, groups or [""] * len(files), window, not_scored, seen):
         found = zip(scans, first.inspect_many(scans, BATCH), second.inspect_many(scans, BATCH), strict=True)
         for scan, a, b in found:
             if reason := next((result.reason for result in (a, b) if result.status != "scored"), ""):
@@ -291,11 +294,15 @@ def _batches(
     groups: Sequence[str],
     window: WindowChoice,
     not_scored: list[dict[str, str]],
+    seen: Sequence[tuple[Seen, InputConfig]],
 ) -> Iterator[list[Scan]]:
     scans: list[Scan] = []
     for path, group in zip(files, groups, strict=True):
         try:
-            scans.append(replace(read_scan(path, window), group=group))
+            scan = replace(read_scan(path, window), group=group)
+            if any(one.by_file(Path(path)) or one.by_look(to_network(scan, view)) for one, view in seen):
+                raise ValueError(SEEN)
+            scans.append(scan)
         except (ValueError, OSError) as error:
             not_scored.append({"file": os.fspath(path), "reason": str(error)})
         if len(scans) == BATCH:

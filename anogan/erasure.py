@@ -166,6 +166,11 @@ def forget(detector: Detector, subject: str) -> tuple[Detector, dict[str, Any] |
         "people": people | nameless,
         "erasures": [*detector.provenance.get("erasures", []), note],
     }
+    if looks := detector.provenance.get("looks"):
+        noted["looks"] = {  # of those that feedback let in, none are noted
+            part: ["" if person == known else own for own, person in zip(looks[part], people[part], strict=False)]
+            for part in ("train", "holdout")
+        }
     if feedback := detector.provenance.get("feedback"):
         noted["feedback"] = [each | {"people": [one for one in each["people"] if one != known]} for each in feedback]
     reference = dataclasses.replace(detector.reference, bank=left)

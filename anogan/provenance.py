@@ -37,7 +37,7 @@ def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: li
         images, and nothing that names a file or a subject. `order` are the same in the order in which they trained,
         which is how the healthy bank counts them; what feedback lets in comes after them. `people` says whose each
         image is, in the order in which they trained, by hashes under the key that `key` names: what `anogan.erasure`
-        goes by.
+        goes by. `held_files` are those that were held out: they have been seen, too, see `anogan.seen`.
     """
     order = [file_hash(train.items[index].path) for index in kept]
     files = sorted(order)
@@ -46,6 +46,7 @@ def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: li
         "data": data_hash(files),
         "files": files,
         "order": order,
+        "held_files": sorted(file_hash(holdout.items[index].path) for index in kept_holdout),
         "images": len(kept),
         "holdout_images": len(kept_holdout),
         "subjects": len({train[index].subject for index in kept}),

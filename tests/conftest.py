@@ -62,6 +62,16 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def unseen_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder as `tiny_folder`, of images that `tiny_detector` has not seen. Do not write into it."""
+    from anogan.synthetic import write_tiny
+
+    folder = tmp_path_factory.mktemp("unseen")
+    write_tiny(folder, n_healthy=40, n_abnormal=12, size=48, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_run(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run folder of a detector trained and calibrated on `tiny_folder`. Do not write into it."""
     import anogan

@@ -24,6 +24,7 @@ LAYERS = [
         "checkpoint",
         "devices",
         "provenance",
+        "seen",
         "synthetic",
         "drift",
     },

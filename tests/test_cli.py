@@ -325,14 +325,14 @@ def test_a_plan_needs_no_run(anogan, arguments: list[str], average: int, sure: s
 
 
 @pytest.fixture
-def other_site(tiny_folder: Path, tmp_path: Path) -> Path:
+def other_site(unseen_folder: Path, tmp_path: Path) -> Path:
     """Return a folder with a manifest of darker copies of healthy images, and of two scanners."""
     import cv2
 
     folder = tmp_path / "site"
     folder.mkdir()
     rows = ["file,label,scanner,subject"]
-    for index, path in enumerate(sorted((tiny_folder / "healthy").rglob("*.png"))[:30]):
+    for index, path in enumerate(sorted((unseen_folder / "healthy").rglob("*.png"))[:30]):
         cv2.imwrite(str(folder / f"{index}.png"), (cv2.imread(str(path)) * 0.8).astype("uint8"))
         rows.append(f"{index}.png,healthy,{'AB'[index % 2]},p{index // 2}")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -561,9 +561,9 @@ def test_after_an_alarm_nothing_is_flagged_nor_called_not_flagged(
 
 
 def test_compare_writes_a_list_and_ends_with_a_verdict(
-    anogan, tiny_run: Path, tiny_folder: Path, tmp_path: Path
+    anogan, tiny_run: Path, unseen_folder: Path, tmp_path: Path
 ) -> None:
-    result = anogan("compare", tiny_run, tiny_run, tiny_folder, "--out", tmp_path / "out")
+    result = anogan("compare", tiny_run, tiny_run, unseen_folder, "--out", tmp_path / "out")
     assert result.code == 0
     assert "Spearman 1.000 [1.000, 1.000]" in result.out
     assert "No difference shown: of the planted anomalies B finds as many" in result.out
@@ -591,9 +591,10 @@ def test_a_name_with_control_characters_reaches_no_terminal(
     good = tmp_path / "\x1b[32mgreen\nx.png"
     odd.write_bytes(b"torn")
     shutil.copy(next((tiny_folder / "abnormal").iterdir()), good)
+    out = ("--out", tmp_path / "out")
     for command in (
-        ("inspect", tiny_run, odd, good),
-        ("inspect", tiny_run, tmp_path),
+        ("inspect", tiny_run, odd, good, *out),
+        ("inspect", tiny_run, tmp_path, *out),
         ("info", odd),
         ("quality", good),
     ):

@@ -50,8 +50,8 @@ def test_the_verdict(flagged: tuple[int, ...], planted: tuple[int, ...] | None, 
     assert Comparison((0.05, 0.05), one, one, flags(*flagged), found, {}, [], [], []).verdict.startswith(start)
 
 
-def test_a_detector_against_itself_agrees_in_everything(tiny_detector: Detector, tiny_folder: Path) -> None:
-    found = compare(tiny_detector, tiny_detector, find_images([tiny_folder]))
+def test_a_detector_against_itself_agrees_in_everything(tiny_detector: Detector, unseen_folder: Path) -> None:
+    found = compare(tiny_detector, tiny_detector, find_images([unseen_folder]))
     assert found.spearman == pytest.approx((1, 1, 1))
     assert found.kendall == pytest.approx((1, 1, 1))
     assert found.flags.only_first == found.flags.only_second == 0
@@ -60,15 +60,15 @@ def test_a_detector_against_itself_agrees_in_everything(tiny_detector: Detector,
     assert found.planted.only_first == found.planted.only_second == 0
     assert sum(sum(kind[2:6]) for kind in found.planted_kinds.values()) == found.flags.neither
     assert found.verdict.startswith("No difference shown")
-    assert compare(tiny_detector, tiny_detector, find_images([tiny_folder])).to_json() == found.to_json()
+    assert compare(tiny_detector, tiny_detector, find_images([unseen_folder])).to_json() == found.to_json()
 
 
-def test_a_blind_detector_is_no_upgrade(tiny_detector: Detector, tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_blind_detector_is_no_upgrade(tiny_detector: Detector, unseen_folder: Path, tmp_path: Path) -> None:
     """B scores as A does, but its threshold is out of reach; one of A's cases is a torn file."""
     blind = dataclasses.replace(tiny_detector, calibration=Calibration.fit(np.arange(1e6, 1e6 + 30), 0.2))
     torn = tmp_path / "torn.png"
     torn.write_bytes(b"\x89PNG\r\n\x1a\n")
-    files = [*find_images([tiny_folder]), torn]
+    files = [*find_images([unseen_folder]), torn]
     found = compare(tiny_detector, blind, files)
     assert found.spearman.value == pytest.approx(1)
     assert found.flags.second.value == 0 < found.flags.only_first
@@ -86,10 +86,10 @@ def test_a_blind_detector_is_no_upgrade(tiny_detector: Detector, tiny_folder: Pa
     assert rows[0]["file"] == found.cases[0]["file"]
 
 
-def test_cases_are_sorted_by_the_distance_of_their_ranks(tiny_detector: Detector, tiny_folder: Path) -> None:
+def test_cases_are_sorted_by_the_distance_of_their_ranks(tiny_detector: Detector, unseen_folder: Path) -> None:
     fusion = tiny_detector.fusion
     other = dataclasses.replace(tiny_detector, fusion=dataclasses.replace(fusion, weights=fusion.weights.flip(0)))
-    files = find_images([tiny_folder])
+    files = find_images([unseen_folder])
     found = compare(tiny_detector, other, files)
     scores = {row["file"]: (row["score_a"], row["score_b"]) for row in found.cases}
     a, b = (np.argsort(np.argsort([pair[k] for pair in scores.values()])) for k in (0, 1))
@@ -100,19 +100,19 @@ def test_cases_are_sorted_by_the_distance_of_their_ranks(tiny_detector: Detector
     assert found.kendall.value < 1
 
 
-def test_different_grids_are_not_planted(tiny_detector: Detector, tiny_folder: Path) -> None:
+def test_different_grids_are_not_planted(tiny_detector: Detector, unseen_folder: Path) -> None:
     config = tiny_detector.config
     other = config.model_copy(update={"input": config.input.model_copy(update={"intensity": "percentile"})})
-    found = compare(tiny_detector, dataclasses.replace(tiny_detector, config=other), find_images([tiny_folder]))
+    found = compare(tiny_detector, dataclasses.replace(tiny_detector, config=other), find_images([unseen_folder]))
     assert found.planted is None
     assert "Nothing was planted: the two see the images on different grids." in str(found)
 
 
-def test_each_image_has_the_threshold_of_its_group(tiny_detector: Detector, tiny_folder: Path) -> None:
+def test_each_image_has_the_threshold_of_its_group(tiny_detector: Detector, unseen_folder: Path) -> None:
     """Group low is flagged whatever it shows, group high never; of two images the group is not calibrated."""
     scores, names = np.repeat([-1e6, 1e6], 20), ["low"] * 20 + ["high"] * 20
     apart = dataclasses.replace(tiny_detector, calibration=Calibration.fit(scores, 0.1, None, names, "scanner"))
-    files = find_images([tiny_folder])
+    files = find_images([unseen_folder])
     groups = ["other"] * 2 + ["low"] * 9 + ["high"] * (len(files) - 11)
     found = compare(apart, apart, files, groups=groups)
     assert (found.flags.both, found.flags.neither) == (9, len(files) - 11)
@@ -126,8 +126,8 @@ def test_each_image_has_the_threshold_of_its_group(tiny_detector: Detector, tiny
         compare(apart, apart, files)
 
 
-def test_what_is_refused(tiny_detector: Detector, tiny_folder: Path) -> None:
-    files = find_images([tiny_folder / "healthy"])
+def test_what_is_refused(tiny_detector: Detector, unseen_folder: Path) -> None:
+    files = find_images([unseen_folder / "healthy"])
     with pytest.raises(ValueError, match="run B is not calibrated; run `anogan calibrate` on it first"):
         compare(tiny_detector, dataclasses.replace(tiny_detector, calibration=None), files)
     with pytest.raises(ValueError, match="19 images were scored by both, at least 20 are needed"):

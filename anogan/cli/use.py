@@ -256,10 +256,11 @@ def evaluate(
     detector = load_detector(run)
     from anogan import evaluation
     from anogan.dataset import open_dataset
+    from anogan.seen import UNKNOWN, Seen
 
     column = "" if detector.calibration is None else detector.calibration.column
     folder, scans = out or run / "results", open_dataset(data, detector.config, group=column)
-    tell_notes(scans.notes)
+    tell_notes([*scans.notes, *([] if Seen.of(detector.provenance).known else [UNKNOWN])])
     with Bar("scoring") as bar:
         found = evaluation.evaluate(detector, scans.test, out=folder, progress=bar)
     say(str(found))

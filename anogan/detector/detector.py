@@ -31,6 +31,7 @@ from anogan.randomness import own_random_state
 from anogan.reference import ROUNDED, Reference, refuse_uniform, rounded_otherwise
 from anogan.scan import Result, Scan
 from anogan.scoring import COMPONENTS, NOISE, Fusion, Maps, component_scores, top_mean
+from anogan.seen import Seen, looks
 from anogan.series import Series, SeriesResult
 from anogan.training import Callback, TrainingEvent
 from anogan.volume import score_series
@@ -120,7 +121,7 @@ class Detector:
         detector = cls.train_images(
             torch.from_numpy(images), torch.from_numpy(held), config, run=run, resume=resume, callback=callback
         )
-        origin = provenance.describe(rest, kept, holdout, kept_holdout, config.training.seed)
+        origin = provenance.describe(rest, kept, holdout, kept_holdout, config.training.seed) | looks(images, held)
         return dataclasses.replace(detector, native=native, provenance=detector.provenance | origin)
 
     @classmethod
@@ -196,10 +197,9 @@ class Detector:
         if calibration.labels.any():
             raise ValueError(f"{calibration.name}: holds abnormal scans; calibration takes healthy ones only")
         images, kept = calibration.load_enough(self.config, 1, left_out)
+        images, kept = Seen.of(self.provenance).unseen(calibration, images, kept, left_out)
         scans = calibration.subset(kept)
         origin = provenance.describe_calibration([item.path for item in scans], scans.subjects)
-        if seen := set(origin["files"]) & set(self.provenance.get("files", [])):
-            raise ValueError(f"{calibration.name}: {len(seen)} of its scans were used in training; calibrate on others")
         provenance.refuse_reviewed(self.provenance, scans)
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
         maps = self.maps(torch.from_numpy(images))
@@ -239,7 +239,7 @@ class Detector:
         ValueError
             A subject has two series, a slice was seen in training, or too few series can be scored for the promise.
         """
-        scored = HealthySeries.score(healthy, self.inspect_series, self.provenance.get("files", []))
+        scored = HealthySeries.score(healthy, self.inspect_series, Seen.of(self.provenance).files)
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
         if left_out is not None:
             left_out += scored.not_scored

@@ -14,6 +14,7 @@ from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
 from anogan.evaluation.report import Report
 from anogan.provenance import data_hash, git_revision
+from anogan.seen import SEEN
 
 _ALWAYS_SHOWN = (
     "input.channels", "input.size", "network.latent", "network.width", "training.steps", "training.seed",
@@ -53,7 +54,7 @@ def data_card(name: str, scans: Splits, report: Report, detector: Detector) -> d
             {"label": label, "reason": reason, "n": n} for (label, reason), n in Counter(missing).most_common()
         ],
         "sha256": data_hash(every),
-        "seen_in_training": len(set(every) & set(detector.provenance.get("files", []))),
+        "seen_in_training": sum(row["reason"] == SEEN for row in report.not_scored),
         "duplicates": len(every) - len(set(every)),
     }  # fmt: skip
 

@@ -35,6 +35,8 @@ from anogan.metrics import (
 )
 from anogan.provenance import refuse_reviewed
 from anogan.scan import Result, Scan
+from anogan.seen import SEEN, Seen
+from anogan.transforms import to_network
 
 _SPECIFICITIES = (0.90, 0.95, 0.99)
 
@@ -64,7 +66,8 @@ def evaluate(
     detector
         A `Detector`; where it is calibrated the report says what its operating point did.
     test
-        Images that played no part in training or calibration.
+        Images that played no part in training or calibration. Those that training has seen, or copies of them, are set
+        aside and listed as not scored.
     out
         A folder that receives each case (image, maps, heat map), `results.json`, `results.csv` and
         `evaluation.json`; None writes nothing.
@@ -83,7 +86,7 @@ def evaluate(
     not_scored: list[dict[str, Any]] = []
     unusable_masks: list[dict[str, Any]] = []
     tally, unmasked = PixelTally(), 0
-    reader, summary = _Reader(test, progress), detector.summary()
+    reader, summary = _Reader(test, progress, detector), detector.summary()
     with ResultsWriter(Path(out), summary) if out is not None else nullcontext() as writer:
         for result in detector.inspect_many(reader):
             index, scan = reader.taken.popleft()
@@ -144,8 +147,9 @@ def _row(item: Item) -> dict[str, Any]:
 class _Reader:
     """Reads a split one scan at a time; goes on past what cannot be read."""
 
-    def __init__(self, scans: ScanSet, progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, scans: ScanSet, progress: Callable[[int, int], None] | None, detector: Judge) -> None:
         self.scans, self.progress = scans, progress
+        self.seen, self.config = Seen.of(getattr(detector, "provenance", {})), getattr(detector, "config", None)
         self.taken: deque[tuple[int, Scan]] = deque()  # handed to the detector, not yet judged
         self.unread: list[tuple[Item, str]] = []
 
@@ -158,10 +162,19 @@ class _Reader:
             except (ValueError, OSError) as error:
                 self.unread.append((item, str(error)))
                 continue
+            if self.seen.by_file(item.path) or self._is_copy(scan):
+                self.unread.append((item, SEEN))
+                continue
             self.taken.append((index, scan))
             yield scan
         if self.progress is not None:
             self.progress(len(self.scans), len(self.scans))
+
+    def _is_copy(self, scan: Scan) -> bool:
+        try:
+            return self.config is not None and self.seen.by_look(to_network(scan, self.config.input))
+        except ValueError:  # the detector will say why it cannot be judged
+            return False
 
 
 def _mask(test: ScanSet, index: int, scan: Scan) -> np.ndarray | None:

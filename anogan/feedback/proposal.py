@@ -22,6 +22,7 @@ from anogan.io import read_scan
 from anogan.io.pseudonym import key_name, person_hash
 from anogan.io.results import case_id
 from anogan.scoring import COMPONENTS
+from anogan.seen import Seen
 from anogan.selftest import measure
 from anogan.transforms import to_network
 
@@ -236,7 +237,8 @@ def _read(
     """Return what the gate saw of each image, or why it is none that it may look at."""
     held = [*splits.calibration, *splits.test]
     held_files, held_people = {case_id(item.path) for item in held}, {item.subject for item in held}
-    known = set(detector.provenance["files"])
+    seen = Seen.of(detector.provenance)
+    known = set(seen.files)
     found: list[_Seen | str] = []
     for done, one in enumerate(dismissed):
         tell("reading", done, len(dismissed))
@@ -252,6 +254,9 @@ def _read(
             image = to_network(read_scan(one.path, detector.config.input.window), detector.config.input)
         except (ValueError, OSError) as error:
             found.append(str(error))
+            continue
+        if seen.by_look(image):
+            found.append("is in the detector already, as a copy")
             continue
         maps, embedded = _look(detector, torch.from_numpy(image)[None])
         distances = detector.reference.bank.distance(embedded)[0].numpy()

@@ -29,6 +29,7 @@ from anogan.local_fakes import LOCAL, UNSEEN_LOCAL, local_fakes
 from anogan.metrics import Estimate, binomial
 from anogan.provenance import refuse_reviewed
 from anogan.randomness import own_random_state
+from anogan.seen import SEEN, Seen
 from anogan.transforms import to_network
 
 FAMILIES = {"taught": tuple(LOCAL), "never taught": tuple(UNSEEN_LOCAL)}
@@ -283,6 +284,7 @@ class _Images:
         """Read them in an order drawn by the profile's seed, at most so many."""
         order = np.random.default_rng(detector.config.training.seed).permutation(len(scans))
         config = detector.config.input
+        seen = Seen.of(detector.provenance)
         images: list[np.ndarray] = []
         noise: list[float] = []
         thresholds: list[float] = []
@@ -299,6 +301,8 @@ class _Images:
                 scan = scans.read(int(index))
                 gate.check(scan, detector.config)
                 image = to_network(scan, config)
+                if seen.by_file(scans[int(index)].path) or seen.by_look(image):
+                    raise ValueError(SEEN)
                 noise.append(-math.inf if detector.native is None else detector.native.of(scan).score(scan.pixels))
             except (ValueError, OSError):
                 continue  # `anogan evaluate` and `anogan calibrate` name such files

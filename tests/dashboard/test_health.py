@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import health
 from anogan.drift import Monitor
+from anogan.io.dicom.persons import Person
 from anogan.pacs.header import Header
 from anogan.pacs.queue import Queue
 from anogan.review import open_desk
@@ -83,7 +84,7 @@ def test_the_listener_is_counted_by_state(alone: Path, tmp_path: Path, monkeypat
     assert "holds no queue; name the --store of `anogan listen` in ANOGAN_STORE" in words(start())
     queue = Queue(tmp_path / "queue.db", clock=lambda: 1_800_000_000.0)
     for study in ("1.2", "1.3"):
-        queue.add(Header(f"{study}.1", study, f"{study}.4", "1.4", "pseudonym", "digest", 100, False))
+        queue.add(Header(f"{study}.1", study, f"{study}.4", "1.4", Person("pseudonym"), "digest", 100, False))
     assert "No study has failed" in words(app := start())
     assert facts(app)["Studies"] == facts(app)["Receiving"] == "2"
     assert facts(app)["Last change"] == "2027-01-15 08:00 UTC"
