@@ -172,7 +172,7 @@ def _as_slices(volume: _Volume) -> tuple[_Volume, int]:
 
 def _window(data: np.ndarray, window: WindowChoice, name: str) -> Window:
     if window == "first":
-        return stretch([data], name)
+        return stretch([data], name, keep=False)
     if isinstance(window, str):
         raise Refused(
             f"{name}: is NIfTI, which has no window named {window!r}; input.window may be a center and a width"

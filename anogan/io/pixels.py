@@ -74,16 +74,18 @@ def full_range(low: float, high: float, words: str) -> Window:
     return Window(low + width / 2, width, "LINEAR_EXACT", words)
 
 
-def stretch(images: Iterable[np.ndarray], name: str) -> Window:
-    """Return one window for images of no known range, so that they can be compared.
+def stretch(images: Iterable[np.ndarray], name: str, keep: bool) -> Window:
+    """Return one window for images of no known range, from the minimum to the maximum of all, so that they compare.
 
     Parameters
     ----------
     images
-        Arrays of any number type, without their padding. Floats in [0, 1] keep their values, all others are stretched
-        from the minimum to the maximum of all images.
+        Arrays of any number type, without their padding.
     name
         The file, for the error.
+    keep
+        Whether floats in [0, 1] keep their values. Those of a picture are shares of white already; those of a scan are
+        in some unit, and the same map in another unit must be the same picture.
     """
     low, high, kind = np.inf, -np.inf, ""
     for values in images:
@@ -93,14 +95,14 @@ def stretch(images: Iterable[np.ndarray], name: str) -> Window:
                 raise not_finite(name)
     if not kind:  # all is padding
         return full_range(0, 1, "none")
-    if kind == "f" and 0 <= low <= high <= 1:
+    if keep and kind == "f" and 0 <= low <= high <= 1:
         return full_range(0, 1, "none")
     return full_range(low, high, f"minimum to maximum ({low:g} to {high:g})")
 
 
 def unit_range(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
-    """Bring one image of no known range to [0, 1], see `stretch`: float32 pixels, and in words what was done."""
-    window = stretch([values], name)
+    """Bring one picture of no known range to [0, 1], see `stretch`: float32 pixels, and in words what was done."""
+    window = stretch([values], name, keep=True)
     return window.apply(values).astype(np.float32), window.words
 
 

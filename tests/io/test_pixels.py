@@ -26,26 +26,26 @@ def test_where_a_window_comes_from_makes_it_no_other_window() -> None:
 
 
 def test_one_stretch_for_several_images() -> None:
-    window = stretch([np.array([3, 5]), np.array([], int), np.array([4, 13])], "x")
+    window = stretch([np.array([3, 5]), np.array([], int), np.array([4, 13])], "x", keep=True)
     np.testing.assert_allclose(window.apply(np.array([3, 8, 13])), [0, 0.5, 1])
     assert window.words == "minimum to maximum (3 to 13)"
 
 
 def test_floats_in_the_unit_range_stay_only_if_all_do() -> None:
     tiny = np.array([1e-30, 0.25, 1], np.float32)
-    assert stretch([tiny], "x").words == "none"
-    np.testing.assert_array_equal(stretch([tiny], "x").apply(tiny), tiny)
-    assert stretch([tiny, np.array([2.0])], "x").words == "minimum to maximum (1e-30 to 2)"
+    assert stretch([tiny], "x", keep=True).words == "none"
+    np.testing.assert_array_equal(stretch([tiny], "x", keep=True).apply(tiny), tiny)
+    assert stretch([tiny, np.array([2.0])], "x", keep=True).words == "minimum to maximum (1e-30 to 2)"
 
 
 def test_images_of_one_value_are_black() -> None:
     for value in (0, 7, -3.5):
-        assert stretch([np.full((2, 2), value)], "x").apply(np.full((2, 2), value)).max() == 0
+        assert stretch([np.full((2, 2), value)], "x", keep=True).apply(np.full((2, 2), value)).max() == 0
 
 
 def test_values_that_are_not_finite() -> None:
     with pytest.raises(ValueError, match="^x: holds values that are not finite"):
-        stretch([np.array([1.0, np.nan])], "x")
+        stretch([np.array([1.0, np.nan])], "x", keep=True)
 
 
 def test_limits_of_size() -> None:

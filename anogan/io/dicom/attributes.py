@@ -11,6 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from anogan.io.pixels import Refused
 from anogan.scan import Geometry
 
 _GROUPS = (
@@ -43,9 +44,12 @@ class Attributes:
         The object.
     index
         The frame, from 0.
+    source
+        The file, for errors.
     """
 
-    def __init__(self, ds: Dataset, index: int = 0) -> None:
+    def __init__(self, ds: Dataset, index: int = 0, source: str = "") -> None:
+        self.source = source
         self.layers: list[Dataset] = [ds]
         for keyword, place in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", index)):
             groups = ds.get(keyword) or []
@@ -65,6 +69,10 @@ class Attributes:
                 return layer.get(keyword)
         return None
 
+    def holds(self, keyword: str) -> bool:
+        """Tell whether the attribute is there, perhaps empty."""
+        return any(keyword in layer for layer in self.layers)
+
     def text(self, keyword: str) -> str:
         """Return the value as text, or ""."""
         value = self.get(keyword)
@@ -77,19 +85,36 @@ class Attributes:
         return [str(text).strip() for text in values if text is not None]
 
     def numbers(self, keyword: str) -> list[float]:
-        """Return the finite numbers; absent, empty and malformed ones are no numbers."""
+        """Return the numbers of an attribute; none where it is absent or empty.
+
+        Raises
+        ------
+        Refused
+            A value is no number (PS3.5, 6.2: a decimal comma is none), or not finite. In place of a default that nobody
+            meant, the image is not read.
+        """
         value = self.get(keyword)
-        values = [] if value in (None, "") else list(value) if isinstance(value, Sequence | np.ndarray) else [value]
+        plural = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        values = [one for one in (value if plural else [value]) if one not in (None, "")]
         try:
             numbers = [float(number) for number in values]
         except (TypeError, ValueError):
-            return []
-        return numbers if np.isfinite(numbers).all() else []
+            comma = " but has a decimal comma" if any("," in str(one) for one in values) else ""
+            raise self.refused(f"its {keyword} is no number{comma}; export it again") from None
+        if not np.isfinite(numbers).all():
+            raise self.refused(f"its {keyword} is not finite; export it again")
+        return numbers
 
     def number(self, keyword: str) -> float | None:
-        """Return the first number, or None."""
+        """Return the number of an attribute that has one, or None; Refused as `numbers`, and where it has several."""
         numbers = self.numbers(keyword)
+        if len(numbers) > 1:
+            raise self.refused(f"its {keyword} has {len(numbers)} values where one belongs; export it again")
         return numbers[0] if numbers else None
+
+    def refused(self, sentence: str) -> Refused:
+        """Return what to raise, with the file."""
+        return Refused(f"{self.source}: {sentence}" if self.source else sentence)
 
     @property
     def kind(self) -> str:

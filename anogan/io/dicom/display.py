@@ -82,6 +82,15 @@ def show(frames: Sequence[Frame], window: WindowChoice) -> tuple[list[Scan], lis
     return scans, notes
 
 
+def check_numbers(frame: Frame) -> None:
+    """Raise Refused, which names the file, where a number that says what the values are, or where, is none."""
+    _rescale(frame)
+    _windows(frame)
+    _ = frame.spacing, frame.geometry, frame.position
+    for keyword in ("InstanceNumber", "SpacingBetweenSlices", "GantryDetectorTilt"):
+        frame.attributes.number(keyword)
+
+
 def _scan(frame: Frame, pixels: np.ndarray, window: str = "", clipped: float | None = None) -> Scan:
     attributes = frame.attributes
     details = {
@@ -123,7 +132,7 @@ def _views(frames: Sequence[Frame], window: WindowChoice) -> tuple[list[Window |
     found = [_view(frame, window) for frame in frames]
     given = [view for view in found if view is not None]
     if not given:
-        shared = stretch((_values(frame)[~_padding(frame)] for frame in frames), frames[0].source)
+        shared = stretch((_values(frame)[~_padding(frame)] for frame in frames), frames[0].source, keep=False)
         return [shared] * len(frames), []
     middle = given[len(given) // 2]
     if isinstance(middle, Window) and len(set(found)) > 1:
@@ -170,12 +179,14 @@ def _windows(frame: Frame) -> list[tuple[str, Window]]:
     function = attributes.text("VOILUTFunction").upper()
     if function not in ("LINEAR_EXACT", "SIGMOID"):
         function = "LINEAR_EXACT" if frame.stored.dtype.kind == "f" else "LINEAR"
+    exact = "LINEAR_EXACT" if function == "LINEAR" else function
     centers, widths = attributes.numbers("WindowCenter"), attributes.numbers("WindowWidth")
     names = attributes.texts("WindowCenterWidthExplanation")
     return [
-        (names[place] if place < len(names) else "", Window(center, width, function))
+        # LINEAR counts in whole steps, and is not defined below one (C.11.2.1.2.1): there it is in the values' units.
+        (names[place] if place < len(names) else "", Window(center, width, function if width >= 1 else exact))
         for place, (center, width) in enumerate(zip(centers, widths, strict=False))
-        if width >= 1 or (width > 0 and function != "LINEAR")
+        if width > 0
     ]
 
 
@@ -201,6 +212,9 @@ def _values(frame: Frame) -> np.ndarray:
 
 def _rescale(frame: Frame) -> tuple[float, float]:
     slope, intercept = frame.attributes.number("RescaleSlope"), frame.attributes.number("RescaleIntercept")
+    for keyword, value, other in (("RescaleSlope", slope, intercept), ("RescaleIntercept", intercept, slope)):
+        if value is None and other is not None and frame.attributes.holds(keyword):
+            raise Refused(f"{frame.source}: its {keyword} is empty, so its values have no known unit; export it again")
     if slope == 0:
         raise Refused(f"{frame.source}: its RescaleSlope is 0, which makes all values one; export it again")
     return 1.0 if slope is None else slope, intercept or 0.0
@@ -222,9 +236,23 @@ def _padding(frame: Frame) -> np.ndarray:
 
 def _voi_table(frame: Frame, item: Dataset) -> _Table:
     """Return a VOI LUT with entries in [0, 1] (DICOM PS3.3, C.11.2.1.1)."""
-    table = _table(item, frame.attributes, signed=float(_values(frame).min()) < 0)
+    table = _table(item, frame.attributes, _may_be_negative(frame))
     depth = int(item.LUTDescriptor[2])
     return _Table(table.first, table.entries / float(2**depth - 1))
+
+
+def _may_be_negative(frame: Frame) -> bool:
+    """Whether the values that a VOI LUT takes are signed, as the modality LUT makes them (PS3.3, C.11.2.1.1).
+
+    The header decides that, not the pixels that happen to be there: slices of one series are shown alike.
+    """
+    if frame.attributes.get("ModalityLUTSequence"):
+        return False
+    slope, intercept = _rescale(frame)
+    if frame.stored.dtype.kind == "f":
+        return intercept < 0
+    low = -(2 ** (frame.bits - 1)) if frame.signed else 0
+    return min(low * slope, (low + 2**frame.bits - 1) * slope) + intercept < 0
 
 
 def _table(item: Dataset, attributes: Attributes, signed: bool) -> _Table:
@@ -253,6 +281,11 @@ def _palette(frame: Frame) -> _Table | None:
     supplemental = frame.attributes.text("PixelPresentation") in ("COLOR", "MIXED")
     if descriptor is None or not (supplemental or frame.photometric == "PALETTE COLOR"):
         return None
+    for color in _COLORS[1:]:
+        if list(ds.get(f"{color}PaletteColorLookupTableDescriptor") or []) != list(descriptor):
+            raise Refused(
+                f"{frame.source}: the tables of its palette differ in length, start or bits; export it as RGB"
+            )
     count, first = int(descriptor[0]) or 2**16, int(descriptor[1])
     first = first - 2**16 if frame.signed and first >= 2**15 else first
     if "RedPaletteColorLookupTableData" in ds:

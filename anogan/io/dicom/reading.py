@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaSto
 
 from anogan.io.dicom.attributes import Attributes, Frame
 from anogan.io.dicom.decoding import decode
-from anogan.io.dicom.display import show
+from anogan.io.dicom.display import check_numbers, show
 from anogan.io.dicom.persons import Person, person
 from anogan.io.dicom.pixel_format import PIXEL_KEYWORDS
 from anogan.io.dicom.stacks import stack
@@ -223,10 +223,13 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
         except Refused as refused:
             raise Refused(f"{name}: {refused}") from None
         del ds[keyword]  # the frames live on with their attributes, and need no second copy of the pixels
-        return [
-            Frame(stored, Attributes(ds, index), name, pseudonym(ds), index + 1, header.frames)
+        frames = [
+            Frame(stored, Attributes(ds, index, name), name, pseudonym(ds), index + 1, header.frames)
             for index, stored in enumerate(decoded)
         ]
+        for frame in frames:  # of a series, a file with such a number is left out, and not the series
+            check_numbers(frame)
+        return frames
 
 
 def _read_header(path: str | os.PathLike[str]) -> Dataset:

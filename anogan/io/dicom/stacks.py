@@ -145,7 +145,7 @@ def _by_trait(frames: list[Frame], source: str) -> list[tuple[list[Frame], list[
         # More kinds than images at one place: it is a number of the slice and no kind of image.
         if 1 < len(parts) <= crowd and max(map(_most_at_one_place, parts.values())) < crowd:
             name = dictionary_description(keyword)
-            in_order = sorted(parts.items(), key=lambda part: (part[1][0].attributes.number(keyword) or 0.0, part[0]))
+            in_order = sorted(parts.items(), key=lambda part: (_size_of(part[0]), part[0]))
             stacks = []
             for value, among in in_order:
                 note = f"its series holds {len(parts)} stacks; this one has the {name} {value or 'empty'}"
@@ -168,6 +168,14 @@ def _in_order(frames: Sequence[Frame]) -> list[Frame]:
     if any(frame.position is None for frame in frames):
         return sorted(frames, key=_number if _numbered(frames) else lambda frame: (frame.source, frame.number))
     return sorted(frames, key=lambda frame: frame.position or 0.0)
+
+
+def _size_of(text: str) -> float:
+    """Return the number that a text begins with, by which stacks stand in order; 0 for words."""
+    try:
+        return float(text.partition("\\")[0])
+    except ValueError:
+        return 0.0
 
 
 def _number(frame: Frame) -> tuple[float, int]:
