@@ -108,11 +108,19 @@ def serve(
 
 @key.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is, for the list.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="The client whose key it is. Keys of one name reach the same screenings, and no others.",
+            show_default=False,
+        ),
+    ],
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What it may do: screen, read, erase, metrics. Repeat for more.", show_default="screen and read"
+            help="What it may do: screen, read, erase, metrics; with admin, with the screenings of every client. "
+            "Repeat for more.",
+            show_default="screen and read",
         ),
     ] = None,
     rate: Annotated[str, typer.Option(help="How often, for example 10/second.")] = "600/minute",
@@ -131,7 +139,7 @@ def list_keys(database: Database = DEFAULT) -> None:
 
     from anogan.serving.keys import SCOPES
 
-    table = Table("key", "name", "scopes", "rate", "made", "state")
+    table = Table("key", "client", "scopes", "rate", "made", "state")
     for known in (found := _keys(database).all()):
         scopes = ", ".join(scope for scope in SCOPES if scope in known.scopes)
         state = "revoked" if known.revoked else "valid"

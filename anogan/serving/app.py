@@ -91,8 +91,8 @@ class ScreeningAnswer(BaseModel):
     detector: str = Field(description="Name and hash.")
     heat_map: str | None = Field(description="Where the heat map is; none of what was not scored.")
     links: list[LinkAnswer] = Field(
-        description="Other applications, screened before, that share something with this photo; the nearest 20. They "
-        "decide nothing. Photos of one reference are of one application."
+        description="Other applications of the same client, screened before, that share something with this photo; the "
+        "nearest 20. They decide nothing. Photos of one reference are of one application."
     )
 
     @classmethod
@@ -215,24 +215,22 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
         "/v1/screenings/{number}",
         response_model=ScreeningAnswer,
         responses=problems.responses(400, 401, 403, 404, 422, 429, 500),
-        dependencies=[Depends(allowed("read"))],
         tags=["screenings"],
     )
-    def read(number: _Number) -> ScreeningAnswer:
-        """Return what was found in a photo."""
-        return ScreeningAnswer.of(_found(screener, number))
+    def read(number: _Number, key: Annotated[Key, Depends(allowed("read"))]) -> ScreeningAnswer:
+        """Return what was found in a photo that the key's client has sent."""
+        return ScreeningAnswer.of(_found(screener, number, key))
 
     @app.delete(
         "/v1/screenings/{number}",
         status_code=204,
         response_class=Response,
         responses=problems.responses(400, 401, 403, 404, 409, 422, 429, 500, 503),
-        dependencies=[Depends(allowed("erase"))],
         tags=["screenings"],
     )
-    def erase(number: _Number) -> None:
-        """Erase a screening: pictures, prints, links from and to it, and its case in the review queue."""
-        _found(screener, number)
+    def erase(number: _Number, key: Annotated[Key, Depends(allowed("erase"))]) -> None:
+        """Erase a screening of the key's client: pictures, prints, its links and its case in the review queue."""
+        _found(screener, number, key)
         try:
             screener.erase(number)
         except Elsewhere as error:
@@ -249,12 +247,11 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
             200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
             **problems.responses(400, 401, 403, 404, 422, 429, 500),
         },
-        dependencies=[Depends(allowed("read"))],
         tags=["screenings"],
     )
-    def heat_map(number: _Number) -> FileResponse:
+    def heat_map(number: _Number, key: Annotated[Key, Depends(allowed("read"))]) -> FileResponse:
         """Return where a photo differs: drawn over it, on one scale for all photos, as PNG."""
-        if _found(screener, number).status != "scored":
+        if _found(screener, number, key).status != "scored":
             raise Problem(404, "the photo was not scored, so there is no heat map")
         path = screener.heat_map(number)
         if not path.is_file():
@@ -317,9 +314,9 @@ def _door(keys: Keys) -> Callable[[str], Callable[..., Key]]:
     return allowed
 
 
-def _found(screener: Screener, number: str) -> Screening:
-    screening = screener.find(number)
-    if screening is None:
+def _found(screener: Screener, number: str, key: Key) -> Screening:
+    screening = screener.find(number, key.client)
+    if screening is None:  # also where it is another client's: who may not read it learns nothing of it
         raise Problem(404, "there is no such screening")
     return screening
 

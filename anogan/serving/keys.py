@@ -1,4 +1,7 @@
-"""API keys: who may do what, and how often.
+"""API keys: who may do what with whose screenings, and how often.
+
+Keys of one name are of one client. What a client has sent belongs to it: its keys reach that and nothing else, except
+those with the scope "admin", which reach what all clients have sent.
 
 A key is 256 random bits, so a plain SHA-256 keeps it as well as a slow hash would: there is no list of likely keys to
 try. It is shown once, when it is made.
@@ -23,7 +26,8 @@ from sqlalchemy.orm import Session
 from anogan.review.database import faults
 from anogan.serving.tables import KeyRow
 
-SCOPES = ("screen", "read", "erase", "metrics")
+OWN = ("screen", "read", "erase", "metrics")
+SCOPES = (*OWN, "admin")
 RATE = "600/minute"
 
 
@@ -38,6 +42,11 @@ class Key:
     created: datetime.datetime
     revoked: bool
 
+    @property
+    def client(self) -> str | None:
+        """Whose screenings it reaches; None: those of all."""
+        return None if "admin" in self.scopes else self.name
+
 
 class Keys:
     """The API keys in a database.
@@ -50,23 +59,25 @@ class Keys:
         self._write = engine.execution_options(write=True)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    def create(self, name: str, scopes: Sequence[str] = SCOPES, rate: str = RATE) -> str:
+    def create(self, name: str, scopes: Sequence[str] = OWN, rate: str = RATE) -> str:
         """Make a key and return it; it cannot be shown again.
 
         Parameters
         ----------
         name
-            Whose it is, for the list.
+            The client whose it is; keys of one name reach the same screenings.
         scopes
-            What it may do: "screen", "read", "erase", "metrics".
+            What it may do: "screen", "read", "erase", "metrics"; with "admin" it does so with every client's.
         rate
             How often, such as "600/minute".
 
         Raises
         ------
         ValueError
-            A scope is unknown, or the rate cannot be read.
+            The name is blank, a scope is unknown, or the rate cannot be read.
         """
+        if not (name := name.strip()):
+            raise ValueError("name: is blank; name the client whose key it is")
         if unknown := sorted(set(scopes) - set(SCOPES)):
             raise ValueError(f"scope {unknown[0]}: is unknown; choose among {', '.join(SCOPES)}")
         if not scopes:

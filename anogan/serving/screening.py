@@ -184,11 +184,11 @@ class Screener:
 
     # Asking
 
-    def find(self, number: str) -> Screening | None:
-        """Return a screening, or None."""
+    def find(self, number: str, client: str | None = None) -> Screening | None:
+        """Return a screening that this client has sent (None: any), or None."""
         with Session(self._read) as session:
             row = session.get(ScreeningRow, number)
-            return None if row is None else _screening(row)
+            return _screening(row) if row is not None and client in (None, row.made_by.name) else None
 
     def heat_map(self, number: str) -> Path:
         """Return where the heat map of a scored screening lies."""
@@ -324,7 +324,7 @@ class Screener:
             self._linkage.add_prints({row.id: prints})
             links = self._linkage.links(row.id)
             with Session(self._write, expire_on_commit=False) as session:
-                found = in_other_applications(session, links, row.reference)
+                found = in_other_applications(session, links, row.key, row.reference)
                 row.reasons = [*row.reasons, *in_words(found)]
                 row.links = [
                     LinkRow(place=place, other=link.other, what=link.what, words=link.words, distance=link.distance)

@@ -17,7 +17,7 @@ class KeyRow(Table):
 
     __tablename__ = "serving_key"
     id: Mapped[str] = mapped_column(Text, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)  # the client
     digest: Mapped[str] = mapped_column(Text)  # SHA-256 of the whole key
     scopes: Mapped[str] = mapped_column(Text)  # with a blank between two
     rate: Mapped[str] = mapped_column(Text)  # such as 600/minute
@@ -44,6 +44,7 @@ class ScreeningRow(Table):
     flagged: Mapped[bool | None]
     detector: Mapped[str] = mapped_column(Text)
     to_desk: Mapped[bool] = mapped_column(index=True)  # a person must see it, and the desk does not have it yet
+    made_by: Mapped[KeyRow] = relationship()
     links: Mapped[list[LinkRow]] = relationship(
         foreign_keys="LinkRow.screening", order_by="LinkRow.place", passive_deletes=True
     )

@@ -52,11 +52,13 @@ def test_a_revoked_key_opens_nothing(keys: Keys) -> None:
         keys.revoke("00000000")
 
 
-def test_bad_scopes_and_rates(keys: Keys) -> None:
-    with pytest.raises(ValueError, match=r"^scope admin: is unknown; choose among screen, read, erase, metrics$"):
-        keys.create("x", ["admin"])
-    with pytest.raises(ValueError, match=r"^scope: name at least one of screen, read, erase, metrics$"):
+def test_bad_names_scopes_and_rates(keys: Keys) -> None:
+    with pytest.raises(ValueError, match=r"^scope root: is unknown; choose among screen, read, erase, metrics, admin$"):
+        keys.create("x", ["root"])
+    with pytest.raises(ValueError, match=r"^scope: name at least one of screen, read, erase, metrics, admin$"):
         keys.create("x", [])
     with pytest.raises(ValueError, match=r"^rate 'often': cannot be read; expected for example 10/second"):
         keys.create("x", rate="often")
+    with pytest.raises(ValueError, match=r"^name: is blank; name the client whose key it is$"):
+        keys.create("  ")
     assert keys.all() == []
