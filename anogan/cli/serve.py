@@ -48,6 +48,12 @@ def serve(
     ] = None,
     private_key: Annotated[Path | None, typer.Option(help="PEM file of its key.", show_default=False)] = None,
     megabytes: Annotated[float, typer.Option(min=0.001, help="Longest request.")] = 20.0,
+    megapixels: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=64, help="Largest photo, and all that are judged at once; each million takes some 100 MB."
+        ),
+    ] = 16.0,
     batch: Annotated[int, typer.Option(min=1, help="Most photos judged together; 1: each by itself.")] = 16,
     places: Annotated[int, typer.Option(min=1, help="Most photos inside at once; more are asked to come again.")] = 64,
     monitor: Annotated[
@@ -74,6 +80,7 @@ def serve(
 
     from anogan.review import open_desk
     from anogan.serving.app import Settings, create_app
+    from anogan.serving.connection import MOST_HEAD, Connection
     from anogan.serving.keys import Keys
     from anogan.serving.screening import Screener
     from anogan.serving.tables import open_tables
@@ -86,7 +93,9 @@ def serve(
         say(f"warning: {run} is not calibrated, so no photo passes; run `anogan calibrate`", err=True)
     if host not in LOOPBACK and certificate is None:
         say("warning: photos and keys cross the network unencrypted; give --certificate", err=True)
-    screener = Screener(run, detector, engine, store or run / "screenings", open_desk(database), monitor)
+    screener = Screener(
+        run, detector, engine, store or run / "screenings", open_desk(database), monitor, round(megapixels * 1e6)
+    )
     names = {f"[{host}]" if ":" in host else host.lower(), *(name.lower() for name in allow_host or ())}
     settings = Settings(
         hosts=(*Settings.hosts, *sorted(names)),
@@ -102,6 +111,9 @@ def serve(
         ssl_certfile=certificate,
         ssl_keyfile=private_key,
         server_header=False,
+        http=Connection,
+        h11_max_incomplete_event_size=MOST_HEAD,
+        limit_concurrency=4 * places + 64,  # connections; the places bound what is worked on
         timeout_graceful_shutdown=60,
     )
 

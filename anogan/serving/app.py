@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
 
 from anogan import __version__
 from anogan.serving import problems
@@ -203,6 +204,8 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
                     sent = Sent(key.id, *await _form(request), idempotency or "")
             except TimeoutError:
                 raise Problem(408, "the photo came too slowly; send it again", {"Connection": "close"}) from None
+            except ClientDisconnect:  # nobody reads the answer, but it is no fault of the server in the log and figures
+                raise Problem(400, "the connection ended before the photo did; send it again") from None
             screening, before = await screener.screen(sent, place)
         if before:
             response.headers["Idempotency-Replayed"] = "true"

@@ -14,7 +14,6 @@ decides nothing: a decision goes by the calibrated score alone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -24,7 +23,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,7 +40,6 @@ from anogan.drift import Case
 from anogan.io.atomic import sync
 from anogan.io.formats import HEADER, raster_format
 from anogan.io.pictures import write_heat_map, write_maps, write_thumbnail
-from anogan.io.pixels import MAX_PIXELS
 from anogan.io.raster import raster_size, read_raster
 from anogan.io.results_writer import write_one
 from anogan.linkage import Link, Linkage, Prints, in_words, make_prints
@@ -52,12 +50,14 @@ from anogan.serving.batching import Place
 from anogan.serving.erasing import Eraser, case_key, subject_of
 from anogan.serving.linking import MOST, in_other_applications
 from anogan.serving.problems import Problem
+from anogan.serving.room import Room
 from anogan.serving.tables import LinkRow, ScreeningRow
 from anogan.serving.verdict import SOURCE, decide
 from anogan.serving.watch import Watch
 
 log = logging.getLogger("anogan.serving")
-_DECODERS = 4  # photos being decoded or written at once; the memory is bounded by `_Room`
+_DECODERS = 4  # photos being decoded or written at once; the memory is bounded by `Room`
+MOST_PIXELS = 16_000_000  # of all photos inside: some 100 bytes each while they are judged, quality and maps included
 _Value = TypeVar("_Value")
 
 
@@ -117,6 +117,8 @@ class Screener:
         The review desk.
     monitor
         Whether the scores enter the drift monitor.
+    most_pixels
+        Of a photo, and of those that are in memory at once.
 
     Raises
     ------
@@ -125,8 +127,9 @@ class Screener:
     """
 
     def __init__(
-        self, run: Path, detector: Detector, engine: Engine, store: Path, desk: Desk, monitor: bool = False
-    ) -> None:
+        self, run: Path, detector: Detector, engine: Engine, store: Path, desk: Desk, monitor: bool = False,
+        most_pixels: int = MOST_PIXELS,
+    ) -> None:  # fmt: skip
         self.detector, self.desk = detector, desk
         self._summary = detector.summary()
         self._name = f"{self._summary['name']} {self._summary['hash']}"
@@ -134,7 +137,7 @@ class Screener:
         self._watch = Watch(run, detector.calibration, monitor)
         self._read, self._write = engine, engine.execution_options(write=True)
         self._cases, self._incoming = store.resolve() / "cases", store.resolve() / "incoming"
-        self._room = _Room(MAX_PIXELS)
+        self.most_pixels, self._room = most_pixels, Room(most_pixels)
         self._limiter = anyio.CapacityLimiter(_DECODERS)
         self._busy: set[tuple[str, str]] = set()  # idempotency keys of what is being judged
         self._delivering = threading.Lock()
@@ -229,11 +232,14 @@ class Screener:
         if raster_format(sent.photo[:HEADER]) not in ("PNG", "JPEG", "TIFF"):
             raise Problem(415, "the photo is no PNG, JPEG or TIFF by its content; send one of these")
         height, width = await self._aside(raster_size, sent.photo)
+        if height * width > self.most_pixels:
+            most = f"more than the {self.most_pixels / 1e6:g} million that are judged here"
+            raise Problem(413, f"the photo has {width} x {height} pixels, {most}; send a smaller one")
         async with self._room.hold(height * width):
             try:
                 scan = await self._aside(read_raster, SOURCE, sent.photo)
             except ValueError as error:
-                raise Problem(413 if height * width > MAX_PIXELS else 422, str(error)) from None
+                raise Problem(422, str(error)) from None
             scan = dataclasses.replace(scan, group=sent.group)
             result = await asyncio.wrap_future(place.judge(scan))
             return await self._aside(self._keep, sent, scan, result)
@@ -366,26 +372,6 @@ class Screener:
             flagged=row.flagged,
             folder=str(self._cases / row.id),
         )
-
-
-class _Room:
-    """Bounds the pixels that are in memory at once; the next photo waits until it has room."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._held, self._changed = most, 0, asyncio.Condition()
-
-    @contextlib.asynccontextmanager
-    async def hold(self, pixels: int) -> AsyncIterator[None]:
-        pixels = min(pixels, self._most)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._held + pixels <= self._most)
-            self._held += pixels
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._held -= pixels
-                self._changed.notify_all()
 
 
 def _screening(row: ScreeningRow) -> Screening:

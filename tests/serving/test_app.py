@@ -240,11 +240,36 @@ def test_413_by_the_length_that_comes(serve: Callable[..., SimpleNamespace]) -> 
 
 
 def test_413_by_pixels_before_they_are_decoded(api: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = photo(0, side=11)
-    for module in ("anogan.io.pixels", "anogan.serving.screening"):
-        monkeypatch.setattr(f"{module}.MAX_PIXELS", 100)
+    data, fits = photo(0, side=11), photo(0, side=10)
+    api.screener.most_pixels = 100
+    assert api.send(fits).status_code == 201
     monkeypatch.setattr(Image.Image, "load", None)
-    assert problem(api.send(data), 413).startswith("photo: has 11 x 11 pixels, more than the")
+    assert problem(api.send(data), 413) == (
+        "the photo has 11 x 11 pixels, more than the 0.0001 million that are judged here; send a smaller one"
+    )
+
+
+def test_a_client_that_leaves_is_no_fault_of_the_server(api: SimpleNamespace) -> None:
+    coming = iter([{"type": "http.request", "body": b"--b\r\n", "more_body": True}, {"type": "http.disconnect"}])
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return next(coming)
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    headers = {"host": "testserver", "content-type": "multipart/form-data; boundary=b"}
+    headers["authorization"] = api.client.headers["Authorization"]
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/screenings", "raw_path": b"/v1/screenings", "root_path": "",
+        "query_string": b"", "scheme": "http", "http_version": "1.1", "asgi": {"version": "3.0"}, "server": None,
+        "client": None, "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    api.client.portal.call(api.app, scope, receive, send)
+    assert answers[0]["status"] == 400
+    assert api.screener.find("0" * 16) is None
+    assert list((api.store / "incoming").iterdir()) == []
 
 
 @pytest.mark.parametrize("data", [b"GIF89a", b"<svg/>", b"%PDF-1.7", b"hello"])
