@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 from pynetdicom import AE, _config, dimse_messages, evt
 from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
@@ -20,6 +19,7 @@ from pynetdicom.dsutils import decode
 from pynetdicom.sop_class import _STORAGE_CLASSES, Verification  # type: ignore[attr-defined]
 from sqlalchemy.exc import SQLAlchemyError
 
+from anogan.io.dicom.decoding import can_decode
 from anogan.pacs.header import Header, read_header
 from anogan.pacs.settings import TLS, Settings
 from anogan.pacs.store import Full
@@ -62,20 +62,13 @@ def image_classes() -> list[str]:
 
 
 def decodable() -> list[str]:
-    """Return the transfer syntaxes that pydicom can decode here, Explicit VR Little Endian first."""
+    """Return the transfer syntaxes that can be decoded here, Explicit VR Little Endian first."""
     explicit, implicit = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
     return [
         explicit,
         implicit,
-        *(uid for uid in ALL_TRANSFER_SYNTAXES if uid not in (explicit, implicit) and _can(uid)),
+        *(uid for uid in ALL_TRANSFER_SYNTAXES if uid not in (explicit, implicit) and can_decode(UID(uid))),
     ]
-
-
-def _can(uid: str) -> bool:
-    try:
-        return bool(get_decoder(UID(uid)).is_available)
-    except NotImplementedError:
-        return False
 
 
 class Receiver:

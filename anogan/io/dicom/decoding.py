@@ -9,8 +9,9 @@ import imagecodecs
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels import iter_pixels
+from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import (
+    UID,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
@@ -35,6 +36,14 @@ _PLUGINS = {
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
     **dict.fromkeys((*JPEG2000TransferSyntaxes, RLELossless), "pylibjpeg"),
 }
+
+
+def can_decode(syntax: UID) -> bool:
+    """Tell whether pixels of a transfer syntax can be decoded here."""
+    try:
+        return syntax in JPEGTransferSyntaxes or bool(get_decoder(syntax).is_available)
+    except NotImplementedError:
+        return False
 
 
 def decode(ds: Dataset, frames: int) -> Iterator[np.ndarray]:
