@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import time
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -25,7 +24,7 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from anogan.console import LOOPBACK
-from anogan.dashboard import desk, openid, sign_in
+from anogan.dashboard import desk, sign_in
 from anogan.review import Desk, open_desk
 
 _PICTURES = "/media/"
@@ -90,11 +89,7 @@ def may_look(cookies: dict[str, str]) -> bool:
         signed = get_cookie_with_chunks(
             lambda name: decode_signed_value(secret, name, cookies.get(name, "")), USER_COOKIE_NAME
         )
-        claims = json.loads(signed or b"{}")
-        if claims.get("is_logged_in") is not True:
-            return False
-        claim = st.secrets.get("anogan", {}).get("claim", openid.CLAIM)
-        name = openid.member(claims, claim, time.time())
+        name = sign_in.user(json.loads(signed or b"{}"))
         return bool(_desk(desk.database()).sign_in(name).reader.role)
     except (ValueError, KeyError, AttributeError):  # no settings, no member, a cookie of somebody else's making
         return False

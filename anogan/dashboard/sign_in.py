@@ -26,8 +26,8 @@ def required() -> bool:
     return not st.secrets.load_if_toml_exists() or "auth" in st.secrets
 
 
-def user() -> str:
-    """Return who has signed in.
+def user(claims: Mapping[str, Any] | None = None) -> str:
+    """Return who has signed in, by the claims of this visit, or by those given.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def user() -> str:
     """
     if not st.secrets.load_if_toml_exists():  # without them another claim might name another person
         raise ValueError("The settings of the sign-in cannot be read; ask who runs this dashboard.")
-    claims = _claims()
+    claims = _claims() if claims is None else claims
     if claims.get("is_logged_in") is not True:
         raise ValueError("")
     claim = st.secrets.get("anogan", {}).get("claim", openid.CLAIM)
