@@ -186,9 +186,9 @@ def jpeg_2000_header(data: bytes) -> Stream:
 
 def _colors_of_jp2(boxes: bytes) -> frozenset[str]:
     """Return the colors that the boxes before a codestream tell (ISO 15444-1, I.5.3.3): decoders turn them to RGB."""
-    place = boxes.find(b"colr\1")  # by number
-    number = int.from_bytes(boxes[place + 7 : place + 11], "big") if place >= 0 else 16
-    return frozenset() if number in (16, 17) else frozenset({"YBR"})  # sRGB, gray
+    spaces = re.findall(rb"colr\x01..(....)", boxes, re.DOTALL)  # by number
+    usual = all(int.from_bytes(space, "big") in (16, 17) for space in spaces)  # sRGB, gray
+    return frozenset() if usual else frozenset({"YBR"})
 
 
 def _codestream(data: bytes) -> int:

@@ -124,6 +124,16 @@ def check_size(name: str, height: int, width: int, frames: int = 1) -> None:
         )
 
 
+def damaged(name: str) -> Refused:
+    """Return what to raise for a picture that contradicts itself or ends too early."""
+    return Refused(f"{name}: is damaged or cut off; copy or export it again")
+
+
+def several_pages(name: str) -> Refused:
+    """Return what to raise for a picture file with more than one picture."""
+    return Refused(f"{name}: holds several pages or frames; save each as a file of its own")
+
+
 def several_frames(name: str, frames: int) -> Refused:
     """Return what to raise for a volume where one image is wanted."""
     return Refused(

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from anogan.io.decoded import Picture, picture
-from anogan.io.pixels import Refused, check_size
+from anogan.io.pixels import check_size, damaged, several_pages
 
 _HEADER_BYTES = 1 << 16
 _GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
@@ -33,17 +33,17 @@ def read_pnm(name: str, data: bytes) -> Picture:
     height, width = pnm_size(data)
     check_size(name, height, width)
     if header is None or not (height and width):
-        raise _damaged(name)
+        raise damaged(name)
     kind, place, most = int(header[1]), header.end(), 1
     if kind not in (1, 4):
         found = _MOST.match(data, place, _HEADER_BYTES)
         if found is None or not 0 < int(found[1]) < 1 << 16:
-            raise _damaged(name)
+            raise damaged(name)
         most, place = int(found[1]), found.end()
     shape = (height, width, 3) if kind in (3, 6) else (height, width)
     values = _text(name, kind, data[place:], shape) if kind < 4 else _binary(name, kind, data, place + 1, most, shape)
     if values.max() > most:
-        raise _damaged(name)
+        raise damaged(name)
     details = {"original size": f"{height} x {width}", "color mode": "RGB" if len(shape) == 3 else "gray"}
     bits = {"bits": str(most.bit_length()), "maximum": str(most)}
     return picture(name, "PNM", values, most, details | bits, white_is_zero=kind in (1, 4))
@@ -53,13 +53,13 @@ def _text(name: str, kind: int, data: bytes, shape: tuple[int, ...]) -> np.ndarr
     """Return the values that are written as digits; those of black and white need no gaps."""
     text = re.sub(rb"#[^\r\n]*", b"", data)
     if not re.fullmatch(rb"[\s\d]*", text):
-        raise _damaged(name)
+        raise damaged(name)
     if kind == 1:
         values = np.frombuffer(text.translate(None, b" \t\n\r\v\f"), np.uint8).astype(np.int64) - ord("0")
     else:
         values = np.fromstring(text, np.int64, sep=" ")
     if values.size != np.prod(shape):
-        raise _damaged(name)
+        raise damaged(name)
     return values.reshape(shape)
 
 
@@ -68,14 +68,10 @@ def _binary(name: str, kind: int, data: bytes, place: int, most: int, shape: tup
     row = -(-shape[1] // 8) if kind == 4 else int(np.prod(shape[1:])) * dtype.itemsize
     end = place + shape[0] * row
     if end > len(data):
-        raise _damaged(name)
+        raise damaged(name)
     if data[end : end + 1024].lstrip()[:1] == b"P":
-        raise Refused(f"{name}: holds several pages or frames; save each as a file of its own")
+        raise several_pages(name)
     if kind == 4:
         bits = np.unpackbits(np.frombuffer(data, np.uint8, end - place, place).reshape(shape[0], row), axis=1)
         return bits[:, : shape[1]]
     return np.frombuffer(data, dtype, int(np.prod(shape)), place).reshape(shape)
-
-
-def _damaged(name: str) -> Refused:
-    return Refused(f"{name}: is damaged or cut off; copy or export it again")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-import re
 import warnings
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from anogan.io.atomic import write_bytes
 from anogan.io.codestream import MAX_SCANS, Stream, Unknown, jpeg_2000_header, jpeg_scans
 from anogan.io.decoded import Picture, picture, upright
 from anogan.io.formats import HEADER, RASTERS, raster_format
-from anogan.io.pixels import Refused, check_size, too_large
+from anogan.io.pixels import Refused, check_size, damaged, several_pages, too_large
 from anogan.io.pnm import pnm_size, read_pnm
 from anogan.io.tiff import tiff_size
 from anogan.io.tiff_pixels import read_tiff
@@ -133,7 +132,7 @@ def data_uri(pixels: np.ndarray) -> str:
 def _damaged(name: str, kind: str) -> Refused:
     """Return what to raise where a decoder gives up; it does not say whether it knows this kind of picture."""
     if kind in _WHOLLY:
-        return Refused(f"{name}: is damaged or cut off; copy or export it again")
+        return damaged(name)
     return Refused(
         f"{name}: is damaged, cut off, or a kind of {kind} that is not read; copy it again or save it as PNG"
     )
@@ -156,7 +155,7 @@ def _opened(name: str, kind: str, data: bytes) -> Image.Image:
     check_size(name, image.height, image.width)
     # MPO: a JPEG of a phone, with a second picture behind the one that counts
     if image.format != "MPO" and getattr(image, "is_animated", False):
-        raise Refused(f"{name}: holds several pages or frames; save each as a file of its own")
+        raise several_pages(name)
     return image
 
 
@@ -230,9 +229,7 @@ def _stream(name: str, image: Image.Image, data: bytes) -> Stream:
 
 def _deep_jpeg_2000(name: str, stream: Stream, data: bytes, details: dict[str, str]) -> Picture:
     """Return JPEG 2000 of other than 8 bits, of which Pillow makes white black (it rounds 65535 up to 256 of 255)."""
-    head = data[: data.find(b"\xff\x4f\xff\x51")]
-    spaces = re.findall(rb"colr\x01..(....)", head, re.DOTALL)  # enumerated (ISO 15444-1, I.5.3.3): 16 is RGB, 17 gray
-    if b"pclr" in head or any(int.from_bytes(space, "big") not in (16, 17) for space in spaces):
+    if stream.colors or b"pclr" in data[: data.find(b"\xff\x4f\xff\x51")]:
         raise Refused(f"{name}: is JPEG 2000 of {stream.precision} bits in unusual colors; save it as PNG")
     values = imagecodecs.jpeg2k_decode(data).astype(np.int64)
     if stream.signed:

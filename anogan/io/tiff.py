@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from anogan.io.pixels import Refused, check_size
-from anogan.io.tiff_tags import Directory, Tag, damaged, read_directory
+from anogan.io.pixels import Refused, check_size, damaged, several_pages
+from anogan.io.tiff_tags import Directory, Tag, read_directory
 
 MAX_BYTES = 1 << 29
 """Bytes that the numbers of a file may unpack to, more than 64 million pixels of RGB with 16 bits take; half as many
@@ -196,15 +196,11 @@ def unread(name: str, what: str) -> Refused:
     return Refused(f"{name}: is a TIFF {what}, which is not read; save it as gray or RGB of 8 or 16 bits")
 
 
-def _several(name: str) -> Refused:
-    return Refused(f"{name}: holds several pages or frames; save each as a file of its own")
-
-
 def _check_one_picture(tags: Directory) -> None:
     """Refuse several pages, and one page behind which its description puts more (ImageJ; tifffile)."""
     images = re.match(rb"ImageJ=[^\n]*\n(?:.*\n)*?images=(\d{1,9})", tags.text[:4096])
     if tags.following or tags.planes > 1 or tags.one(Tag.DEPTH, 1) > 1 or (images and int(images[1]) > 1):
-        raise _several(tags.name)
+        raise several_pages(tags.name)
     if tags.one(Tag.SUBFILE_TYPE, 0) & 1 and Tag.SUB_DIRECTORIES in tags:  # as cameras write their raw files
         raise Refused(f"{tags.name}: begins with a thumbnail and keeps its picture elsewhere; export that as PNG")
     if tags.text.startswith(b'{"shape":') and len(tags.text) < 4096:
@@ -215,7 +211,7 @@ def _check_one_picture(tags: Directory) -> None:
         except (ValueError, TypeError, KeyError):
             return
         if more:
-            raise _several(tags.name)
+            raise several_pages(tags.name)
 
 
 def _compression(tags: Directory) -> Compression:

@@ -10,9 +10,8 @@ import numpy as np
 
 from anogan.io.codestream import MAX_SCANS, Unknown, jpeg_header, jpeg_scans
 from anogan.io.decoded import Picture, picture, upright
-from anogan.io.pixels import Refused
+from anogan.io.pixels import Refused, damaged
 from anogan.io.tiff import Compression, Layout, Photometric, number_bytes, read_layout, unread
-from anogan.io.tiff_tags import damaged
 
 _LZMA_MEMORY = 1 << 27
 """Bytes that LZMA may take for itself, which its header asks for: level 9 needs half of them."""

@@ -7,7 +7,7 @@ from enum import IntEnum
 from struct import calcsize, error, unpack_from
 from typing import Literal
 
-from anogan.io.pixels import Refused
+from anogan.io.pixels import Refused, damaged
 
 LITTLE, BIG = (b"II*\x00", b"II+\x00"), (b"MM\x00*", b"MM\x00+")
 """The first bytes of TIFF and BigTIFF."""
@@ -96,11 +96,6 @@ class Directory:
         if value != int(value):
             raise damaged(self.name)
         return int(value)
-
-
-def damaged(name: str) -> Refused:
-    """Return what to raise for a file that contradicts itself or ends too early."""
-    return Refused(f"{name}: is damaged or cut off; copy or export it again")
 
 
 def read_directory(name: str, data: bytes) -> Directory:
