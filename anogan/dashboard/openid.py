@@ -15,13 +15,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from anogan.console import LOOPBACK
+from anogan.documents import toml_table
 from anogan.review import LOCAL
 
 CLAIM = "preferred_username"
@@ -40,7 +40,7 @@ def read_settings(path: Path) -> str:
         The file cannot be read, lacks something, or would send a sign-in over the network unencrypted.
     """
     try:
-        auth = tomllib.loads(path.read_text(encoding="utf-8")).get("auth")
+        auth = toml_table(path.read_text(encoding="utf-8")).get("auth")
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:  # also of text that is not UTF-8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from anogan.documents import json_value
 
 RUNNING_SECONDS = 90
 """A history that grew within this time belongs to a training that is still at work."""
@@ -116,7 +117,7 @@ def read_evaluation(results: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        evaluation = json.loads(path.read_text(encoding="utf-8"))
+        evaluation = json_value(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         evaluation = None
     needed = {"auroc", "average_precision", "roc", "scores", "n_healthy", "n_abnormal"}
@@ -135,7 +136,7 @@ def read_history(run: Path) -> History:
     steps, unreadable = [], 0
     for line in filter(str.strip, lines):
         try:
-            entry = json.loads(line)
+            entry = json_value(line)
             entry = entry | {"phase": str(entry["phase"]), "step": int(entry["step"]), "steps": int(entry["steps"])}
         except (ValueError, TypeError, KeyError):
             unreadable += 1
@@ -152,7 +153,7 @@ def read_snapshots(run: Path) -> list[Snapshot]:
         if not phase or not number.isdigit():
             continue
         try:
-            metrics = json.loads(image.with_suffix(".json").read_text(encoding="utf-8"))
+            metrics = json_value(image.with_suffix(".json").read_text(encoding="utf-8"))
             numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
         except (OSError, ValueError, AttributeError):
             numbers = {}
@@ -164,7 +165,7 @@ def read_snapshots(run: Path) -> list[Snapshot]:
 def read_progress(run: Path) -> list[PhaseProgress]:
     """Return what the snapshots of each phase say together, in order; nothing while there is none or it is damaged."""
     try:
-        phases = json.loads((run / "training" / "progress.json").read_text(encoding="utf-8"))
+        phases = json_value((run / "training" / "progress.json").read_text(encoding="utf-8"))
         return [
             PhaseProgress(
                 phase,

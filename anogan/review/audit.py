@@ -31,6 +31,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from anogan.documents import json_value
 from anogan.io.atomic import write_bytes
 from anogan.io.pseudonym import keyed_hash
 from anogan.review.database import AUDIT_LOCK, lock
@@ -166,7 +167,7 @@ def read_anchor(path: Path) -> Head:
         It is damaged, or was sealed under another key than this machine's.
     """
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = json_value(path.read_text(encoding="utf-8"))
         head = Head(int(kept["count"]), str(kept["hash"]))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
+
+from anogan.documents import json_value
 
 FILE, CHART = "selftest.json", "selftest.svg"
 
@@ -21,7 +22,7 @@ def mark(run: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_value(path.read_text(encoding="utf-8"))
         passed, tested, reasons = bool(found["passed"]), str(found["detector"]), [str(r) for r in found["reasons"]]
     except (OSError, ValueError, TypeError, KeyError):
         return f"{path}: not a readable self-test; run `anogan selftest` again."

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from anogan import checkpoint
+from anogan.documents import json_value
 from anogan.snapshots import write_grid
 
 
@@ -69,5 +70,5 @@ class TrainingFolder:
         history = self.path / "history.jsonl"
         if history.is_file():
             whole = [line for line in history.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            kept = [line + "\n" for line in whole if (entry := json.loads(line))["step"] <= done[entry["phase"]]]
+            kept = [line + "\n" for line in whole if (entry := json_value(line))["step"] <= done[entry["phase"]]]
             checkpoint.write_text(history, "".join(kept))
