@@ -283,18 +283,27 @@ def _item(entry: Entry, subject: str) -> Item:
 
 
 def _subject(entry: Entry) -> str:
-    """Return whose an image is. A file's name is no person: numbers begin anew in each folder."""
-    unnamed = f"{entry.path.parent.name}/{entry.path.stem}" if entry.label else entry.path.stem
-    return entry.subject or _patient(entry.path) or unnamed
+    """Return whose an image is."""
+    return _person(entry) or _unnamed(entry)
 
 
-def _patient(path: Path) -> str:
-    """Return the pseudonym of a DICOM file's person; "" where it has none, or cannot be read, which its reader says."""
+def _person(entry: Entry) -> str:
+    """Return the person of an image, a DICOM file's by pseudonym; "" where none is known.
+
+    Of a file that cannot be read its reader says so.
+    """
+    if entry.subject:
+        return entry.subject
     try:
-        kind_of(path)
+        kind_of(entry.path)
     except ValueError:
         return ""
-    return io.read_subject(path)
+    return io.read_subject(entry.path)
+
+
+def _unnamed(entry: Entry) -> str:
+    """Return what stands for the person of an image. A file's name is none: numbers begin anew in each folder."""
+    return f"{entry.path.parent.name}/{entry.path.stem}" if entry.label else entry.path.stem
 
 
 def _refuse_both(entries: list[Entry]) -> None:
@@ -327,12 +336,12 @@ def _given_splits(path: Path, entries: list[Entry]) -> dict[str, list[Item]]:
             raise ValueError(
                 f"{entry.path}: is abnormal and in the {entry.split} split, which must be healthy; move it to test"
             )
-        named = entry.subject or _patient(entry.path)
+        named = _person(entry)
         if named and home.setdefault(named, entry.split) != entry.split:
             raise ValueError(
                 f"{path}: subject {named} is in the {home[named]} and the {entry.split} split; keep each person in one"
             )
-        subject = named or f"{entry.split}/{_subject(entry)}"
+        subject = named or f"{entry.split}/{_unnamed(entry)}"
         parts[entry.split].append(_item(entry, subject))
     return parts
 

@@ -109,10 +109,8 @@ def _refuse_shared(entries: list[Entry]) -> None:
 
 def _loose(place: Path) -> list[str]:
     """Return a sentence on the images that lie beside the folders that say what they show."""
-    loose = [path for path in place.iterdir() if path.is_file() and path in images_among([path])]
-    return (
-        [f"{len(loose)} images in {place} itself are in no folder that says what they show; left out"] if loose else []
-    )
+    loose = len(images_among(path for path in place.iterdir() if path.is_file()))
+    return [f"{loose} images in {place} itself are in no folder that says what they show; left out"] if loose else []
 
 
 def _read_labels(place: Path, split: str, root: Path) -> list[Entry]:

@@ -93,11 +93,11 @@ class Seen:
         """
         if seen := sum(self.by_file(scans[index].path) for index in kept):
             raise ValueError(f"{scans.name}: {seen} of its scans were used in training; calibrate on others")
-        copies = [place for place, image in enumerate(images) if self.by_look(image)]
+        is_copy = [self.by_look(image) for image in images]
+        copies = [index for index, copy in zip(kept, is_copy, strict=True) if copy]
         if copies and (left_out is None or len(copies) == len(kept)):
-            first = scans[kept[copies[0]]].path
+            first = scans[copies[0]].path
             raise ValueError(f"{scans.name}: {len(copies)} of its scans are copies of training images, as {first}")
         if left_out is not None:
-            left_out += [(scans[kept[place]].path, SEEN) for place in copies]
-        rest = [place for place in range(len(kept)) if place not in set(copies)]
-        return images[rest], [kept[place] for place in rest]
+            left_out += [(scans[index].path, SEEN) for index in copies]
+        return images[~np.array(is_copy, bool)], [index for index, copy in zip(kept, is_copy, strict=True) if not copy]
