@@ -117,10 +117,10 @@ def queue(
             f"first: anogan queue {store} --keep-first STUDY; to erase a person: anogan erase --help",
             err=True,
         )
-    if counts["quarantined"] and not counts["failed"]:
-        raise SystemExit(1)
     if counts["failed"]:
         raise SystemExit(f"anogan: {counts['failed']} failed; once the cause is gone: anogan queue {store} --retry")
+    if counts["quarantined"]:
+        raise SystemExit(1)
 
 
 @pacs.command()

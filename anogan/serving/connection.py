@@ -32,11 +32,11 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what has come, and wait for more of it for a while where it is no whole request."""
         super().data_received(data)
-        body = self.conn.their_state is h11.SEND_BODY and self.cycle is not None and not self.cycle.response_complete
-        if body or self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
-            self._stop_waiting()
-        else:
+        state = self.conn.their_state
+        if state is h11.IDLE or (state is h11.SEND_BODY and self.cycle.response_complete):
             self._wait()
+        else:
+            self._stop_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""

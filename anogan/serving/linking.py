@@ -18,8 +18,8 @@ def in_other_applications(session: Session, links: Sequence[Link], key: str, ref
     """Return one link, the nearest, for each thing that another application shares.
 
     Screenings with one reference are of one application: what an applicant sends again links to nothing of his or her
-    own. A screening without a reference is an application by itself. Applications of other clients
-    are left out.
+    own. A screening without a reference is an application by itself. Applications of other clients are left
+    out.
 
     Parameters
     ----------

@@ -8,17 +8,16 @@ from collections.abc import AsyncIterator
 
 
 class Room:
-    """Bounds the pixels that are in memory at once; the next photo waits until it has room."""
+    """Bounds the pixels that are in memory at once; the next photo, of at most `most`, waits until it has room."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._held, self._changed = most, 0, asyncio.Condition()
+        self.most, self._held, self._changed = most, 0, asyncio.Condition()
 
     @contextlib.asynccontextmanager
     async def hold(self, pixels: int) -> AsyncIterator[None]:
         """Wait for room for so many pixels, and keep it meanwhile."""
-        pixels = min(pixels, self._most)
         async with self._changed:
-            await self._changed.wait_for(lambda: self._held + pixels <= self._most)
+            await self._changed.wait_for(lambda: self._held + pixels <= self.most)
             self._held += pixels
         try:
             yield

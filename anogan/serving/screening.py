@@ -137,7 +137,7 @@ class Screener:
         self._watch = Watch(run, detector.calibration, monitor)
         self._read, self._write = engine, engine.execution_options(write=True)
         self._cases, self._incoming = store.resolve() / "cases", store.resolve() / "incoming"
-        self.most_pixels, self._room = most_pixels, Room(most_pixels)
+        self.room = Room(most_pixels)
         self._limiter = anyio.CapacityLimiter(_DECODERS)
         self._busy: set[tuple[str, str]] = set()  # idempotency keys of what is being judged
         self._delivering = threading.Lock()
@@ -232,10 +232,10 @@ class Screener:
         if raster_format(sent.photo[:HEADER]) not in ("PNG", "JPEG", "TIFF"):
             raise Problem(415, "the photo is no PNG, JPEG or TIFF by its content; send one of these")
         height, width = await self._aside(raster_size, sent.photo)
-        if height * width > self.most_pixels:
-            most = f"more than the {self.most_pixels / 1e6:g} million that are judged here"
+        if height * width > self.room.most:
+            most = f"more than the {self.room.most / 1e6:g} million that are judged here"
             raise Problem(413, f"the photo has {width} x {height} pixels, {most}; send a smaller one")
-        async with self._room.hold(height * width):
+        async with self.room.hold(height * width):
             try:
                 scan = await self._aside(read_raster, SOURCE, sent.photo)
             except ValueError as error:

@@ -241,7 +241,7 @@ def test_413_by_the_length_that_comes(serve: Callable[..., SimpleNamespace]) -> 
 
 def test_413_by_pixels_before_they_are_decoded(api: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     data, fits = photo(0, side=11), photo(0, side=10)
-    api.screener.most_pixels = 100
+    api.screener.room.most = 100
     assert api.send(fits).status_code == 201
     monkeypatch.setattr(Image.Image, "load", None)
     assert problem(api.send(data), 413) == (
