@@ -107,16 +107,17 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Return the folder of real images; without it the test is skipped, and the skip says so."""
-    root = Path(os.environ.get("ANOGAN_DATA") or ROOT.parent / "shared" / "data")
-    if not root.is_dir():
-        pytest.skip(f"no real images: {root} is missing; name their folder in $ANOGAN_DATA")
-    return root
+    return _shared("data", "ANOGAN_DATA", "no real images")
 
 
 @pytest.fixture(scope="session")
 def faults_root() -> Path:
     """Return the folder of small files that once failed; without it the test is skipped, and the skip says so."""
-    root = Path(os.environ.get("ANOGAN_FAULTS") or ROOT.parent / "shared" / "faults")
+    return _shared("faults", "ANOGAN_FAULTS", "no small files that once failed")
+
+
+def _shared(name: str, variable: str, without: str) -> Path:
+    root = Path(os.environ.get(variable) or ROOT.parent / "shared" / name)
     if not root.is_dir():
-        pytest.skip(f"no small files that once failed: {root} is missing; name their folder in $ANOGAN_FAULTS")
+        pytest.skip(f"{without}: {root} is missing; name their folder in ${variable}")
     return root

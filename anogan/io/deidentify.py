@@ -20,12 +20,13 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID
 
 import anogan
 from anogan.io.atomic import write_bytes
 from anogan.io.confidentiality import EDITION, clean
 from anogan.io.dicom.decoding import uncover
+from anogan.io.dicom.reading import complete_meta
 from anogan.io.files import kind_of
 from anogan.io.guard import check_structure
 from anogan.io.pixels import Refused
@@ -194,11 +195,7 @@ def _read(path: Path) -> Dataset:
 
 def _bare_pixels(ds: Dataset) -> None:
     """Leave nothing but pixels in the pixel data."""
-    if not hasattr(ds, "file_meta"):
-        ds.file_meta = FileMetaDataset()
-    if "TransferSyntaxUID" not in ds.file_meta:  # as it was read, which old files leave unsaid
-        implicit = ds.original_encoding[0] is not False
-        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    complete_meta(ds)
     if ds.file_meta.TransferSyntaxUID.is_encapsulated and ds.get("BitsAllocated") == 1:  # a byte for each bit
         raise _Stated("holds compressed pixels of one bit, which cannot be written anew; export it uncompressed")
     uncover(ds, max(1, int(ds.get("NumberOfFrames") or 1)))

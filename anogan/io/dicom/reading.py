@@ -217,7 +217,7 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
         groups = ds.get("PerFrameFunctionalGroupsSequence")
         if groups and len(groups) != header.frames:
             raise Refused(f"{name}: says {header.frames} frames, but describes {len(groups)}; export it again")
-        _complete_meta(ds)
+        complete_meta(ds)
         try:
             decoded = list(decode(ds, header.frames))
         except Refused as refused:
@@ -255,7 +255,7 @@ def _without_pixels(ds: Dataset, name: str) -> Refused:
     return Refused(f"{name}: is a DICOM file without pixels{f' ({kind})' if kind else ''}; choose an image")
 
 
-def _complete_meta(ds: Dataset) -> None:
+def complete_meta(ds: Dataset) -> None:
     """Give a file without a meta header the transfer syntax that it was read in, which old files leave unsaid."""
     if not hasattr(ds, "file_meta"):
         ds.file_meta = FileMetaDataset()
