@@ -9,6 +9,8 @@ The public names load on first use, because torch alone takes seconds to import:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from anogan._version import __version__
+
 if TYPE_CHECKING:
     from anogan.calibration import Calibration
     from anogan.config import Config, load_config, profile_names
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from anogan.scan import Result, Scan
     from anogan.series import Series, SeriesResult
     from anogan.training import TrainingEvent
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Calibration",

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from anogan.documents import toml_table
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Addresses at which nobody but this machine is answered: where every server of ours listens unless told otherwise."""
+
 
 class Section(BaseModel):
     """A frozen table of settings; an unknown key is an error, not a silent default."""

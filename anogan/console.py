@@ -21,15 +21,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from anogan.config import LOOPBACK as LOOPBACK
+
 if TYPE_CHECKING:
     from anogan.training import TrainingEvent
 
 
 # C0 but for the tab, DEL, C1, and what changes the direction of writing (Unicode Bidirectional Algorithm, 2).
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""Addresses at which nobody but this machine is answered."""
 
 
 class Bar:

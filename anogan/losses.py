@@ -71,3 +71,9 @@ def feature_residual(features: list[Tensor], others: list[Tensor], size: int) ->
 def pixel_residual(x: Tensor, reconstruction: Tensor) -> Tensor:
     """Return the mean absolute difference over the channels, (N, S, S)."""
     return (x.float() - reconstruction.float()).abs().mean(1)
+
+
+def top_mean(maps: Tensor, share: float) -> Tensor:
+    """Return the mean of the largest `share` of each map's pixels (at least one), (N, S, S) -> (N,)."""
+    flat = maps.flatten(1)
+    return flat.topk(max(1, round(share * flat.shape[1])), dim=1).values.mean(1)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-import anogan
+from anogan._version import __version__
 from anogan.dataset import ScanSet
+from anogan.io.fingerprint import file_hash as file_hash
 from anogan.io.pseudonym import key_name, person_hash
 from anogan.io.results import case_id
 
@@ -56,7 +57,7 @@ def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: li
             "holdout": [person_hash(holdout[index].subject) for index in kept_holdout],
         },
         "seed": seed,
-        "versions": {"anogan": anogan.__version__, "torch": torch.__version__, "numpy": np.__version__},
+        "versions": {"anogan": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "git": git_revision(),
     }
 
@@ -70,7 +71,7 @@ def describe_calibration(paths: Iterable[Path], subjects: Iterable[str]) -> dict
         "files": files,
         "images": len(files),
         "subjects": len(set(subjects)),
-        "versions": {"anogan": anogan.__version__},
+        "versions": {"anogan": __version__},
     }
 
 
@@ -81,7 +82,7 @@ def describe_feedback(files: Iterable[str], subjects: Iterable[str], patches: in
         "files": sorted(files),
         "people": sorted({person_hash(subject) for subject in subjects if subject}),
         "patches": patches,
-        "versions": {"anogan": anogan.__version__},
+        "versions": {"anogan": __version__},
     }
 
 
@@ -106,11 +107,6 @@ def refuse_reviewed(provenance: Mapping[str, Any], scans: ScanSet) -> None:
 def data_hash(files: Iterable[str]) -> str:
     """Return one SHA-256 of many `file_hash`es, whatever their order."""
     return hashlib.sha256("".join(sorted(files)).encode()).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Return the first 16 hex digits of the SHA-256 of the file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def git_revision() -> str | None:

@@ -19,14 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anogan.losses import top_mean as top_mean
+
 COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors", "spectrum")
 NOISE = "noise"  # the component of the second scale: it has a score of its own and no place in the fused map
-
-
-def top_mean(maps: Tensor, share: float) -> Tensor:
-    """Return the mean of the largest `share` of each map's pixels (at least one), (N, S, S) -> (N,)."""
-    flat = maps.flatten(1)
-    return flat.topk(max(1, round(share * flat.shape[1])), dim=1).values.mean(1)
 
 
 def component_scores(maps: Tensor) -> Tensor:

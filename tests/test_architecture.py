@@ -12,7 +12,7 @@ PACKAGE = ROOT / "anogan"
 
 # Imports point from a later row to an earlier one, or stay within a row without going in circles.
 LAYERS = [
-    {"config", "documents", "scan", "series", "randomness"},
+    {"_version", "errors", "config", "documents", "scan", "series", "randomness"},
     {"networks", "metrics", "heatmap", "augmentation", "blur", "faces", "quality", "ofiq"},
     {"io", "transforms", "losses", "local_fakes", "scoring", "calibration", "gate", "volume"},
     {

@@ -53,7 +53,7 @@ def sentence(error: ValueError | OSError) -> str:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from anogan import __version__
+        from anogan._version import __version__
 
         say(f"anogan {__version__}")
         raise typer.Exit

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
-import anogan
+from anogan._version import __version__
 from anogan.config import Config
 from anogan.dataset import ScanSet, Splits
 from anogan.detector import Detector
@@ -112,7 +112,7 @@ def _settings(config: Config) -> Iterator[tuple[str, Any, Any]]:
 def versions() -> dict[str, str]:
     """Return the versions that evaluate now."""
     return {
-        "anogan": anogan.__version__,
+        "anogan": __version__,
         "python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
         "git revision": git_revision() or "not a checkout",

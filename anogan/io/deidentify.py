@@ -22,7 +22,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID
 
-import anogan
+from anogan._version import __version__
 from anogan.io.atomic import write_bytes
 from anogan.io.confidentiality import EDITION, clean
 from anogan.io.dicom.decoding import uncover
@@ -115,7 +115,7 @@ def deidentify(
             progress(done, len(files))
     report = {
         "format": 1,
-        "anogan": anogan.__version__,
+        "anogan": __version__,
         "profile": f"DICOM PS3.15 {EDITION}, table E.1-1, Basic Application Level Confidentiality Profile",
         "dates": "shifted by as many days for all files of a person" if shift_dates else "removed",
         "pixels": "not cleaned; a head that was scanned in thin slices still shows its face",
@@ -155,7 +155,7 @@ def deidentified(
         raise _Stated("does not say what kind of object it is; export it again")
     ds.PatientID = ds.PatientName = subject
     ds.PatientIdentityRemoved = "YES"
-    ds.DeidentificationMethod = [f"anogan {anogan.__version__}", f"DICOM PS3.15 {EDITION} table E.1-1"]
+    ds.DeidentificationMethod = [f"anogan {__version__}", f"DICOM PS3.15 {EDITION} table E.1-1"]
     used = [codes.DCM.BasicApplicationConfidentialityProfile]
     if shift_dates:
         used.append(codes.DCM.RetainLongitudinalTemporalInformationModifiedDatesOption)

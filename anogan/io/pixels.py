@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from anogan.errors import Refused as Refused
+
 MAX_PIXELS = 64_000_000
 """Images with more pixels are refused before they are decoded."""
 MAX_VOLUME = 400_000_000
@@ -14,10 +16,6 @@ MAX_VOLUME = 400_000_000
 
 WindowChoice = str | tuple[float, float]
 """Which window shows a gray image: "first", the name of one in its header, or (center, width)."""
-
-
-class Refused(ValueError):
-    """A sentence for the user, told apart from a decoder's own ValueError."""
 
 
 @dataclass(frozen=True)

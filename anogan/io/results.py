@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from anogan.documents import json_value
+from anogan.io.fingerprint import file_hash
 from anogan.series import Series
 
 FORMAT = 1
@@ -36,8 +37,7 @@ def case_id(path: str | os.PathLike[str]) -> str:
     A file that cannot be read (any more) is named by its path in place of its bytes.
     """
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return file_hash(path)
     except (OSError, ValueError):
         return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
 

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from anogan import __version__, heatmap
+from anogan import heatmap
+from anogan._version import __version__
 from anogan.calibration import of_group
 from anogan.io.atomic import write_bytes
 from anogan.io.raster import data_uri

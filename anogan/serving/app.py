@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
-from anogan import __version__
+from anogan._version import __version__
 from anogan.serving import problems
 from anogan.serving.batching import Batcher, Full
 from anogan.serving.erasing import Elsewhere

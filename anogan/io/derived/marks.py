@@ -14,7 +14,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
-from anogan import __version__
+from anogan._version import __version__
 from anogan.io.derived.origin import MAKER, Origin
 from anogan.io.uids import derived_uid
 from anogan.series import SeriesResult

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from anogan import __version__
+from anogan._version import __version__
 from anogan.io.derived.marks import HEALTHY_SD, Marks
 from anogan.io.derived.origin import MAKER
 from anogan.io.derived.regions import maps
