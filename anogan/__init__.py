@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from anogan._version import __version__
 
 if TYPE_CHECKING:
-    from anogan.calibration import Calibration
     from anogan.config import Config, load_config, profile_names
-    from anogan.dataset import Item, ScanSet, Splits, open_dataset, open_healthy
+    from anogan.data.dataset import Item, ScanSet, Splits, open_dataset, open_healthy
     from anogan.detector import Detector
+    from anogan.detector.calibration import Calibration
     from anogan.evaluation import Report, evaluate
-    from anogan.heatmap import overlay
+    from anogan.gan.training import TrainingEvent
     from anogan.io import find_images, read_scan, read_series
+    from anogan.results.heatmap import overlay
     from anogan.scan import Result, Scan
     from anogan.series import Series, SeriesResult
-    from anogan.training import TrainingEvent
 
 __all__ = [
     "Calibration",
@@ -49,24 +49,24 @@ __all__ = [
 ]
 
 _HOME = {
-    "Calibration": "calibration",
+    "Calibration": "detector.calibration",
     "Config": "config",
     "Detector": "detector",
-    "Item": "dataset",
+    "Item": "data.dataset",
     "Report": "evaluation",
     "Result": "scan",
     "Scan": "scan",
-    "ScanSet": "dataset",
+    "ScanSet": "data.dataset",
     "Series": "series",
     "SeriesResult": "series",
-    "Splits": "dataset",
-    "TrainingEvent": "training",
+    "Splits": "data.dataset",
+    "TrainingEvent": "gan.training",
     "evaluate": "evaluation",
     "find_images": "io",
     "load_config": "config",
-    "open_dataset": "dataset",
-    "open_healthy": "dataset",
-    "overlay": "heatmap",
+    "open_dataset": "data.dataset",
+    "open_healthy": "data.dataset",
+    "overlay": "results.heatmap",
     "profile_names": "config",
     "read_scan": "io",
     "read_series": "io",

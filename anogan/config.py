@@ -15,7 +15,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from anogan.documents import toml_table
+from anogan.storage.documents import toml_table
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Addresses at which nobody but this machine is answered: where every server of ours listens unless told otherwise."""
@@ -44,12 +44,13 @@ class InputConfig(Section):
         " 0.75, so that a bright lesion of up to a twentieth of the image neither sets the scale nor is clipped",
     )
     align: Literal["none", "face"] = Field(
-        "none", description="none: the whole image is seen; face: the one face in it, upright, see anogan.faces"
+        "none",
+        description="none: the whole image is seen; face: the one face in it, upright, see anogan.faces.detection",
     )
     noise: bool = Field(
         False,
         description="whether the noise of the scan as it came, at its own resolution, is judged too, see"
-        " anogan.forensics; it must be in color",
+        " anogan.detector.noise; it must be in color",
     )
     window: str | tuple[float, float] = Field(
         "first",
@@ -71,7 +72,7 @@ class InputConfig(Section):
     @field_validator("size")
     @classmethod
     def _divides(cls, size: int) -> int:
-        # What anogan.networks.stem_stride halves: the stem, and three more times.
+        # What anogan.gan.networks.stem_stride halves: the stem, and three more times.
         step = next(step for least, step in ((512, 128), (256, 64), (128, 32), (32, 16)) if size >= least)
         if size % step:
             raise ValueError(f"must be a multiple of {step} at this size")
@@ -204,7 +205,7 @@ QualityMeasure = Literal[
 
 
 class QualityConfig(Section):
-    """The least quality of an image of a face, see `anogan.quality`; by default any. Higher is better."""
+    """The least quality of an image of a face, see `anogan.faces.quality`; by default any. Higher is better."""
 
     inter_eye_distance: float = Field(0, ge=0, description="pixels")
     sharpness: float = Field(0, ge=0, description="share of the face's contrast that is fine detail")

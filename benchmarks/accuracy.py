@@ -30,17 +30,19 @@ from datasets import DATASETS, ROOT, Dataset, malaria, on_grid
 from peers import PEERS
 
 import anogan
-from anogan import checkpoint, metrics
-from anogan.calibration import Calibration
+from anogan import metrics
 from anogan.config import InputConfig
-from anogan.dataset import draw_subjects
+from anogan.data.dataset import draw_subjects
+from anogan.data.transforms import mask_to_network
 from anogan.detector import Detector
-from anogan.inversion import residual_maps
-from anogan.progress import Verdict
-from anogan.reference import ROUNDED, rounded_otherwise
-from anogan.scoring import COMPONENTS, top_mean
-from anogan.training import Trainer, TrainingEvent
-from anogan.transforms import mask_to_network
+from anogan.detector.calibration import Calibration
+from anogan.detector.fusion import COMPONENTS
+from anogan.detector.reference import ROUNDED, rounded_otherwise
+from anogan.gan.convergence import Verdict
+from anogan.gan.inversion import residual_maps
+from anogan.gan.losses import top_mean
+from anogan.gan.training import Trainer, TrainingEvent
+from anogan.storage import checkpoint
 
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
 RUNS = ROOT / "runs" / "accuracy"

@@ -25,11 +25,12 @@ from datasets import ROOT, Dataset, malaria, on_grid
 
 import anogan
 from anogan import metrics
-from anogan.calibration import Calibration, discoveries, images_needed, rank
-from anogan.dataset import draw_subjects
+from anogan.data.dataset import draw_subjects
 from anogan.detector import Detector
+from anogan.detector.calibration import Calibration, images_needed, rank
+from anogan.gan.training import train
+from anogan.metrics.discovery import discoveries
 from anogan.scan import Scan
-from anogan.training import train
 
 RESULTS = ROOT / "benchmarks" / "results"
 DRAWS = 10_000

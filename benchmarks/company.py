@@ -16,12 +16,12 @@ from statistics import median
 import torch
 
 import anogan
-from anogan.checkpoint import write_text
 from anogan.detector import Detector
 from anogan.detector.components import TOGETHER
-from anogan.networks import Networks
-from anogan.reference import Reference
-from anogan.scoring import Fusion
+from anogan.detector.fusion import Fusion
+from anogan.detector.reference import Reference
+from anogan.gan.networks import Networks
+from anogan.storage.checkpoint import write_text
 
 PROFILES = ("blood-smear", "brain-mri", "id-photo")
 AT_ONCE = (1, 2, 4, 8, 32)

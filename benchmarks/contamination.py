@@ -28,12 +28,12 @@ from sklearn.neighbors import NearestNeighbors
 
 import anogan
 from anogan import metrics
+from anogan.assurance.contamination import cross_fit
 from anogan.config import InputConfig
-from anogan.contamination import cross_fit
-from anogan.dataset import Item, draw_subjects
+from anogan.data.dataset import Item, draw_subjects
 from anogan.detector import Detector
+from anogan.detector.fusion import COMPONENTS, component_scores
 from anogan.scan import Scan
-from anogan.scoring import COMPONENTS, component_scores
 
 RESULTS = ROOT / "benchmarks" / "results" / "contamination"
 RUNS = ROOT / "runs" / "contamination"

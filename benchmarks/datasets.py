@@ -21,11 +21,11 @@ from scipy.sparse.csgraph import connected_components
 
 import anogan
 from anogan.config import InputConfig
-from anogan.dataset import Item, ScanSet
+from anogan.data.dataset import Item, ScanSet
+from anogan.data.synthetic import write_phantom
+from anogan.data.transforms import to_network
 from anogan.io.masks import read_mask
 from anogan.scan import Scan
-from anogan.synthetic import write_phantom
-from anogan.transforms import to_network
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("ANOGAN_DATA", ROOT.parent / "shared" / "data"))

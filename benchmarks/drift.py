@@ -4,7 +4,7 @@
     python benchmarks/drift.py        # simulated years, then those scores; minutes, then the table
 
 A year is 50 cases a day on 365 days, each beside a calibration set of its own. Cases are ranked among the calibration
-images and all cases before, as `anogan.drift.Monitor` does it, and the bets are its bets. To show why, one row ranks
+images and all cases before, as `anogan.assurance.drift.Monitor` does it, and the bets are its bets. To show why, one row ranks
 among the calibration images alone.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from anogan.drift import ABNORMAL_SHARE, FALSE_ALARM, STAKES, bet
+from anogan.assurance.drift import ABNORMAL_SHARE, FALSE_ALARM, STAKES, bet
 from anogan.metrics import binomial
 
 RESULTS = Path(__file__).parent / "results"

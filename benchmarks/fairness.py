@@ -19,12 +19,12 @@ from pathlib import Path
 
 import id_photos
 
-from anogan.checkpoint import write_text
-from anogan.dataset import Item, ScanSet
+from anogan.data.dataset import Item, ScanSet
+from anogan.data.listing import read_listing
 from anogan.detector import Detector
 from anogan.evaluation.fairness import RECORDED, UNKNOWN, Photo, Row, fairness, judge_genuine
 from anogan.io import find_images
-from anogan.listing import read_listing
+from anogan.storage.checkpoint import write_text
 
 
 def genuine_photos(place: Path) -> ScanSet:

@@ -27,11 +27,11 @@ from datasets import ROOT
 
 import anogan
 from anogan import metrics
-from anogan.calibration import Calibration
-from anogan.checkpoint import write_text
-from anogan.dataset import ScanSet, Splits
+from anogan.data.dataset import ScanSet, Splits
 from anogan.detector import Detector
-from anogan.forensics import NoiseReference
+from anogan.detector.calibration import Calibration
+from anogan.detector.noise import NoiseReference
+from anogan.storage.checkpoint import write_text
 
 RESULTS = ROOT / "benchmarks" / "results" / "id_photos"
 RUNS = ROOT / "runs" / "id_photos"

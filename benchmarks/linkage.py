@@ -22,15 +22,15 @@ import torch
 from datasets import DATA, ROOT
 
 import anogan
-from anogan import faces
+from anogan.data.transforms import to_network
 from anogan.detector import Detector
+from anogan.faces import detection
 from anogan.io import read_scan
 from anogan.linkage import Code, Linkage, Prints, Thresholds, features_of, make_prints
 from anogan.linkage.prints import KINDS, person
 from anogan.linkage.thresholds import different_people, pair_distances
 from anogan.metrics import binomial
 from anogan.scan import Scan
-from anogan.transforms import to_network
 
 RESULTS = ROOT / "benchmarks" / "results"
 VARIED, COPIES, ENTRIES = 400, 25, 100_000
@@ -64,7 +64,7 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def composite(back: Scan, front: Scan) -> np.ndarray:
     """Put the person of `front`, cut out generously, where that of `back` stands."""
-    there, here = faces.find(back).eyes, faces.find(front).eyes
+    there, here = detection.find(back).eyes, detection.find(front).eyes
     matrix = cv2.estimateAffinePartial2D(here.astype(np.float32), there.astype(np.float32))[0]
     shape = back.pixels.shape[:2]
     outline = cv2.dilate(person(front.pixels.shape[:2], here).astype(np.float32), np.ones((15, 15)))
@@ -78,7 +78,7 @@ def composite(back: Scan, front: Scan) -> np.ndarray:
 def upright(scan: Scan) -> Scan:
     """The face alone, as a detector of faces sees it; the scan itself where there is none."""
     try:
-        return Scan(faces.align(scan, 96).pixels, scan.source)
+        return Scan(detection.align(scan, 96).pixels, scan.source)
     except ValueError:
         return scan
 

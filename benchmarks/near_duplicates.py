@@ -1,4 +1,4 @@
-"""How often two healthy images of a data set are taken for one, and whether a copy is recognized (`anogan.seen`).
+"""How often two healthy images of a data set are taken for one, and whether a copy is recognized (`anogan.data.seen`).
 
     python benchmarks/near_duplicates.py ../shared/data/malaria ../shared/data/busi        # prints a table
 
@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 import anogan
+from anogan.data.seen import NEAR, look
+from anogan.data.transforms import to_network
 from anogan.io.raster import read_raster
-from anogan.seen import NEAR, look
-from anogan.transforms import to_network
 
 MOST = 1500
 

@@ -24,7 +24,7 @@ from pydicom import dcmread
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "pacs"))
 from clinic import MISSING, Orthanc, settings, start_listener, storm, uid, write_study  # it lies there
 
-from anogan.console import free_port
+from anogan.cli.console import free_port
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -26,13 +26,12 @@ from sklearn.neighbors import NearestNeighbors
 
 import anogan
 from anogan import metrics
-from anogan.blur import gaussian_blur
 from anogan.config import Config, InputConfig
-from anogan.losses import pixel_residual
-from anogan.networks import Networks
-from anogan.reference import Reference
-from anogan.scoring import top_mean
-from anogan.snapshots import import_torchvision
+from anogan.detector.reference import Reference
+from anogan.gan.blur import gaussian_blur
+from anogan.gan.losses import pixel_residual, top_mean
+from anogan.gan.networks import Networks
+from anogan.gan.snapshots import import_torchvision
 
 TOP = 0.01  # of a map: its mean is the score of an image, where a method brings maps only
 MINUTES = 6.0

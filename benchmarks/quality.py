@@ -29,13 +29,13 @@ import numpy as np
 from datasets import DATA
 from PIL import Image
 
-from anogan import faces, quality
-from anogan.checkpoint import write_json, write_text
 from anogan.config import QualityConfig, load_config
 from anogan.detector import Detector
+from anogan.faces import detection, quality
 from anogan.io import read_scan
 from anogan.metrics import binomial
 from anogan.scan import Scan
+from anogan.storage.checkpoint import write_json, write_text
 
 FRLL = DATA / "faces_frll"
 SETS = {
@@ -80,7 +80,7 @@ def haar(scan: Scan) -> np.ndarray:
 
 
 def mtcnn(scan: Scan) -> np.ndarray:
-    return faces.find(scan).eyes
+    return detection.find(scan).eyes
 
 
 def acquisition() -> list[str]:
@@ -155,7 +155,7 @@ def measures() -> list[str]:
             pixels = np.ascontiguousarray(change(read_scan(path).pixels).clip(0, 1), np.float32)
             scan = Scan(pixels, os.fspath(path))
             try:
-                found = quality.assess(scan, faces.align(scan, quality.SIZE), limits)
+                found = quality.assess(scan, detection.align(scan, quality.SIZE), limits)
             except ValueError:
                 failed += 1
                 continue
@@ -188,7 +188,7 @@ def verdict(scan: Scan, limits: QualityConfig) -> str:
     try:
         quality.check(scan, limits)
     except ValueError as error:
-        return faces.FAILURE if str(error).startswith(faces.FAILURE) else REFUSED
+        return detection.FAILURE if str(error).startswith(detection.FAILURE) else REFUSED
     return ACCEPTED
 
 
@@ -273,7 +273,7 @@ def gate(seeds: Sequence[int]) -> str:
         "|---" * (3 + len(titles)) + "|",
     ]
     for species in ("", *attacks.SPECIES, attacks.STYLEGAN):
-        shares = [share(verdicts, species, kind) for kind in (faces.FAILURE, REFUSED)]
+        shares = [share(verdicts, species, kind) for kind in (detection.FAILURE, REFUSED)]
         cells = [f"| {species or 'genuine'}", *(f"{value:.1%}" for value in shares)]
         for pairs in measured.values():
             if species:

@@ -18,10 +18,10 @@ import torch
 from datasets import ROOT
 
 import anogan
+from anogan.data.synthetic import write_tiny
 from anogan.detector import Detector
 from anogan.evaluation import evaluate, write_report
-from anogan.io.results_writer import ResultsWriter
-from anogan.synthetic import write_tiny
+from anogan.results.writing import ResultsWriter
 
 RESULTS = ROOT / "benchmarks" / "results"
 TRAIN, CALIBRATION, TEST = 100, 100, 500  # healthy images; as many abnormal ones are tested

@@ -37,7 +37,7 @@ from desks import new, storm
 from playwright.sync_api import Browser, sync_playwright
 from postgres import MISSING, Postgres
 
-from anogan.console import free_port
+from anogan.cli.console import free_port
 from anogan.review import Desk, Query, cases_of, open_desk
 
 ROOT = Path(__file__).parents[1]

@@ -21,11 +21,11 @@ import torch
 from datasets import ROOT
 
 import anogan
+from anogan.data.synthetic import tiny_images, write_phantom
 from anogan.detector import Detector
+from anogan.detector.volume import top_weights
 from anogan.scan import Scan
 from anogan.series import Series, SeriesResult
-from anogan.synthetic import tiny_images, write_phantom
-from anogan.volume import top_weights
 
 RESULTS = ROOT / "benchmarks" / "results"
 SLICES, SIDE, TURNS = 200, 256, 5
@@ -101,7 +101,7 @@ def lengths() -> dict[str, list[float]]:
 
 
 def series_scores(scores: np.ndarray, top: float) -> np.ndarray:
-    """Return the scores of series from those of their slices, (heads, slices), as `anogan.volume` does."""
+    """Return the scores of series from those of their slices, (heads, slices), as `anogan.detector.volume` does."""
     weights = top_weights(scores.shape[1], top).numpy()
     return -np.sort(-scores, axis=1)[:, : len(weights)] @ weights
 

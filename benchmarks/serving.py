@@ -30,12 +30,12 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from anogan.checkpoint import write_text
+from anogan.api.keys import Keys
+from anogan.api.tables import open_tables
+from anogan.cli.console import free_port
 from anogan.config import load_config
-from anogan.console import free_port
 from anogan.review import Query, open_desk
-from anogan.serving.keys import Keys
-from anogan.serving.tables import open_tables
+from anogan.storage.checkpoint import write_text
 
 RESULTS = Path(__file__).parent / "results" / "serving.md"
 TURN = 5.0  # seconds
@@ -191,7 +191,7 @@ def read_photos(folder: Path | None, side: int) -> list[bytes]:
     if folder is not None:
         found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
         return [path.read_bytes() for path in found[:200]]
-    from anogan.synthetic import write_tiny
+    from anogan.data.synthetic import write_tiny
 
     photos = []
     with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""When to stop, and which snapshot to keep: what `anogan.progress` chose, beside what the test labels say.
+"""When to stop, and which snapshot to keep: what `anogan.gan.convergence` chose, beside what the test labels say.
 
     python benchmarks/accuracy.py --methods anogan  # trains, and keeps the discriminator of every snapshot
     python benchmarks/stopping.py                   # malaria, pneumonia and busi, three seeds, then the table
@@ -6,7 +6,7 @@
 
 Every snapshot's discriminator scores the test images by its own verdict of places, the part that the snapshot is chosen
 by; the other parts of the score would each have to be fitted again. Four choices are compared: the snapshot of
-`anogan.progress`, the last one before the training ended itself, the one with the lowest KID, and the best one, which
+`anogan.gan.convergence`, the last one before the training ended itself, the one with the lowest KID, and the best one, which
 nobody can know.
 """
 
@@ -24,12 +24,14 @@ from accuracy import PRODUCT, RUNS, place
 from datasets import DATASETS, ROOT, on_grid
 
 import anogan
-from anogan import checkpoint, metrics, progress
-from anogan.blur import gaussian_blur
-from anogan.dataset import draw_subjects
-from anogan.networks import Discriminator, Networks
-from anogan.progress import Reading
-from anogan.scoring import COMPONENTS, Fusion
+from anogan import metrics
+from anogan.data.dataset import draw_subjects
+from anogan.detector.fusion import COMPONENTS, Fusion
+from anogan.gan import convergence
+from anogan.gan.blur import gaussian_blur
+from anogan.gan.convergence import Reading
+from anogan.gan.networks import Discriminator, Networks
+from anogan.storage import checkpoint
 
 RESULTS = ROOT / "benchmarks" / "results" / "stopping"
 SETS = ("malaria", "pneumonia", "busi")
@@ -72,7 +74,7 @@ def verdicts(discriminator: Discriminator, healthy: torch.Tensor, test: torch.Te
 def choices(readings: list[Reading], truth: list[float]) -> dict[str, tuple[int, float]]:
     """Return the step and the true AUROC of each choice."""
     steps = [int(reading["step"]) for reading in readings]
-    chosen = steps.index(progress.best_step(readings, PHASE))
+    chosen = steps.index(convergence.best_step(readings, PHASE))
     lowest_kid = int(np.argmin([reading["KID"] for reading in readings]))
     rows = {"chosen": chosen, "last": len(steps) - 1, "lowest KID": lowest_kid, "best": int(np.argmax(truth))}
     return {name: (steps[row], truth[row]) for name, row in rows.items()}

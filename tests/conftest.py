@@ -54,7 +54,7 @@ def anogan(capfd: pytest.CaptureFixture[str]) -> Callable[..., SimpleNamespace]:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with healthy/, abnormal/ and masks/: 40 and 12 textured discs. Do not write into it."""
-    from anogan.synthetic import write_tiny
+    from anogan.data.synthetic import write_tiny
 
     folder = tmp_path_factory.mktemp("tiny")
     write_tiny(folder, n_healthy=40, n_abnormal=12, size=48, seed=0)
@@ -64,7 +64,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def unseen_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder as `tiny_folder`, of images that `tiny_detector` has not seen. Do not write into it."""
-    from anogan.synthetic import write_tiny
+    from anogan.data.synthetic import write_tiny
 
     folder = tmp_path_factory.mktemp("unseen")
     write_tiny(folder, n_healthy=40, n_abnormal=12, size=48, seed=1)

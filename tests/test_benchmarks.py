@@ -121,7 +121,7 @@ def test_contamination_table_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_streams_are_ranked_as_the_monitor_ranks_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    from anogan.drift import Monitor
+    from anogan.assurance.drift import Monitor
 
     monkeypatch.syspath_prepend(str(FOLDER))
     import drift

@@ -15,7 +15,7 @@ import pytest
 from anogan.cli.app import sentence
 from anogan.cli.data import synth
 from anogan.config import load_config
-from anogan.dataset import open_dataset
+from anogan.data.dataset import open_dataset
 from anogan.io import write_png
 from anogan.io.dicom import write_dicom
 
@@ -54,7 +54,7 @@ def test_the_public_names_all_exist() -> None:
 
 
 def test_the_demo_size_is_written_down_once() -> None:
-    from anogan.synthetic import write_phantom
+    from anogan.data.synthetic import write_phantom
 
     defaults = inspect.signature(write_phantom).parameters, inspect.signature(synth).parameters
     for name in ("subjects", "slices", "spacing", "seed"):
@@ -62,7 +62,7 @@ def test_the_demo_size_is_written_down_once() -> None:
 
 
 def test_version(anogan) -> None:
-    from anogan import __version__
+    from anogan._version import __version__
 
     assert anogan("--version").out == f"anogan {__version__}\n"
 
@@ -160,7 +160,7 @@ def test_a_zip_file_is_looked_into_and_its_members_keep_its_name(anogan, tiny_ru
     import numpy as np
 
     from anogan.io import write_png
-    from anogan.io.results import read_results
+    from anogan.results.reading import read_results
 
     write_png(tmp_path / "a.png", np.arange(48 * 48, dtype=np.uint8).reshape(48, 48))
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as file:
@@ -227,8 +227,8 @@ def test_info_tells_what_a_series_is(anogan, tmp_path: Path) -> None:
 
 def write_heads(folder: Path, heads: int, slices: int = 4) -> None:
     """Write series of slices that look like those of `tiny_folder`, a folder each, as a PACS would hand them out."""
+    from anogan.data.synthetic import tiny_images
     from anogan.io.dicom import write_dicom
-    from anogan.synthetic import tiny_images
 
     images, _, _ = tiny_images(heads * slices, 0, size=48, seed=9)
     for index, pixels in enumerate(images):
@@ -542,7 +542,7 @@ def test_after_an_alarm_nothing_is_flagged_nor_called_not_flagged(
     """The cases that set off the alarm are paused already, and so are all later ones until a reset."""
     images = sorted(tiny_folder.rglob("*abnormal*/*.png"))[:4]
     with monkeypatch.context() as sensitive:
-        sensitive.setattr("anogan.drift.FALSE_ALARM", 0.999)
+        sensitive.setattr("anogan.assurance.drift.FALSE_ALARM", 0.999)
         result = anogan("inspect", run_of_its_own, *images, "--monitor")
     for text in (result, anogan("inspect", run_of_its_own, *images, "--fdr", "0.1")):
         assert "discoveries" not in text.out

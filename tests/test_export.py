@@ -11,7 +11,7 @@ from pydicom import dcmread
 from anogan.detector import Detector
 from anogan.io import read_scan, read_series
 from anogan.io.dicom import write_dicom
-from anogan.io.results_writer import ResultsWriter
+from anogan.results.writing import ResultsWriter
 from anogan.review import NewCase, cases_of, open_desk
 from anogan.series import SeriesResult
 

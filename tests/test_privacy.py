@@ -18,8 +18,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from anogan.cli import main
+from anogan.data.synthetic.tiny import tiny_images
 from anogan.io.dicom import write_dicom
-from anogan.synthetic.tiny import tiny_images
 
 # What all people have in common: the beginnings of names and numbers, and what is the same for everybody.
 SHARED = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anogan.console import visible
+from anogan.cli.console import visible
 
 if TYPE_CHECKING:
     from anogan.detector import Detector
@@ -75,8 +75,8 @@ def load_detector(run: Path, marked: bool = True) -> Detector:
     """
     if not run.is_dir():
         raise ValueError(f"{run}: there is no such run folder; make one with `anogan train`")
+    from anogan.assurance.selftest.verdict import mark
     from anogan.detector import Detector
-    from anogan.selftest.verdict import mark
 
     if marked and (words := mark(run)):
         say(f"warning: {words}", err=True)

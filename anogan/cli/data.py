@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import app, finish, say, sentence, unpack
-from anogan.console import Bar, plain_console
+from anogan.cli.console import Bar, plain_console
 
 if TYPE_CHECKING:
     from anogan.config import QualityConfig
@@ -31,7 +31,7 @@ def synth(
     seed: Annotated[int, typer.Option(help="The same seed writes the same images.")] = 0,
 ) -> None:
     """Write the demo's images: brain MR slices of many subjects, as DICOM, some with lesions."""
-    from anogan.synthetic import write_phantom
+    from anogan.data.synthetic import write_phantom
 
     with Bar("writing subjects") as bar:
         manifest = write_phantom(out, subjects=subjects, slices=slices, spacing=spacing, seed=seed, progress=bar)
@@ -86,10 +86,11 @@ def quality_table(
     The outcome is accepted, refused (the quality is too low), failure to acquire (no face, several, too small), or
     unreadable; the reason says more.
     """
-    from anogan import faces, ofiq, quality
-    from anogan.checkpoint import write_text
     from anogan.config import QualityConfig, load_config
-    from anogan.io import find_images, read_scan, spreadsheet
+    from anogan.faces import detection, ofiq, quality
+    from anogan.io import find_images, read_scan
+    from anogan.storage import spreadsheet
+    from anogan.storage.checkpoint import write_text
 
     if with_ofiq and not ofiq.named():
         ofiq.assess([])  # says what is missing before the work begins
@@ -108,9 +109,9 @@ def quality_table(
                 problems.append((Path(archives.name(path)), str(row["reason"])))
             else:
                 try:
-                    found = quality.assess(scan, faces.align(scan, quality.SIZE), limits)
+                    found = quality.assess(scan, detection.align(scan, quality.SIZE), limits)
                 except ValueError as error:
-                    row |= {"outcome": faces.FAILURE, "reason": str(error).removeprefix(f"{faces.FAILURE}: ")}
+                    row |= {"outcome": detection.FAILURE, "reason": str(error).removeprefix(f"{detection.FAILURE}: ")}
                 else:
                     outcome = "refused" if found.refused else "accepted"
                     row |= {"outcome": outcome, "reason": "; ".join((*found.refused, *found.noted))}
@@ -132,10 +133,10 @@ def quality_table(
 
 
 def _face_facts(scan: Scan, limits: QualityConfig) -> Iterator[tuple[str, str]]:
-    from anogan import faces, ofiq, quality
+    from anogan.faces import detection, ofiq, quality
 
     try:
-        aligned = faces.align(scan, quality.SIZE)
+        aligned = detection.align(scan, quality.SIZE)
     except ValueError as failure:
         yield "face", str(failure)
         return

@@ -11,7 +11,7 @@ from anogan.cli.app import Run, app, finish, load_detector, say, sentence
 from anogan.cli.review import User, open_as
 
 if TYPE_CHECKING:
-    from anogan.io.derived import Verification
+    from anogan.results.dicom import Verification
     from anogan.review import Desk
     from anogan.series import Series, SeriesResult
 
@@ -57,9 +57,9 @@ def export(
     With --desk, what this detector, at this threshold, says of the same slices becomes verified objects where a reader
     has confirmed and signed it: the report names the reader, is final, and follows on the unverified one.
     """
-    from anogan import drift
+    from anogan.assurance import drift
     from anogan.io import iter_series
-    from anogan.io.derived import KINDS, write_derived
+    from anogan.results.dicom import KINDS, write_derived
 
     if bool(desk) != bool(organization):
         raise typer.BadParameter("give both, or neither", param_hint="'--desk', '--organization'")
@@ -103,8 +103,8 @@ def _verification(
     desk: Desk, series: Series, result: SeriesResult, summary: dict[str, Any], organization: str
 ) -> Verification | None:
     """Return who has confirmed and signed what the detector says of a series; None: nobody."""
-    from anogan.io.derived import Verification
-    from anogan.io.results import series_id
+    from anogan.results.dicom import Verification
+    from anogan.results.reading import series_id
     from anogan.review import LOCAL
     from anogan.review.arrivals import key_of
 

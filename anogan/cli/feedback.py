@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anogan.cli.app import Data, Run, app, load_detector, say
+from anogan.cli.console import Bar, plain_console
 from anogan.cli.review import Database, User, open_as
-from anogan.console import Bar, plain_console
 
 if TYPE_CHECKING:
-    from anogan.feedback.versions import Version
+    from anogan.assurance.feedback.versions import Version
 
 feedback = typer.Typer(
     no_args_is_help=True, help="Let dismissed cases into the healthy reference: propose, list, promote, roll back."
@@ -29,10 +29,10 @@ def propose(run: Run, database: Database, data: Data, user: User = "") -> None:
     images set the gate and the threshold again, and both versions are compared and self-tested on them.
     """
     detector = load_detector(run)
-    from anogan.dataset import open_dataset
-    from anogan.feedback import versions
-    from anogan.feedback.cases import dismissed
-    from anogan.feedback.proposal import propose
+    from anogan.assurance.feedback import versions
+    from anogan.assurance.feedback.cases import dismissed
+    from anogan.assurance.feedback.proposal import propose
+    from anogan.data.dataset import open_dataset
 
     desk = open_as(database, user)
     desk.reader.need("export")
@@ -62,7 +62,7 @@ def list_versions(run: Run) -> None:
     """List the versions of a run; the arrow marks the one that works."""
     from rich.table import Table
 
-    from anogan.feedback import versions
+    from anogan.assurance.feedback import versions
 
     works, known = versions.current(run), versions.listed(run)
     table = Table("", "version", "made", "in place of", "detector", "cases", "planted, found", "promotion")
@@ -83,7 +83,7 @@ def promote(
     user: User = "",
 ) -> None:
     """Let a version work from now on; it takes an admin of the desk. Listeners and servers need a restart."""
-    from anogan.feedback import versions
+    from anogan.assurance.feedback import versions
 
     made = versions.promote(run, number, open_as(desk, user))
     say(f"version {made.number} works now: {made.note['detector']}; restart what uses {run}")
@@ -92,7 +92,7 @@ def promote(
 @feedback.command()
 def rollback(run: Run, desk: Desk, user: User = "") -> None:
     """Undo the last promotion; it takes an admin of the desk. Listeners and servers need a restart."""
-    from anogan.feedback import versions
+    from anogan.assurance.feedback import versions
 
     made = versions.rollback(run, open_as(desk, user))
     say(f"version {made.number} works again: {made.note['detector']}; restart what uses {run}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anogan.cli.app import app, finish, say, sentence
-from anogan.console import Bar
+from anogan.cli.console import Bar
 
 
 @app.command()
@@ -28,8 +28,8 @@ def link(
     a proof: two honest people may sit in one photo booth.
     """
     from anogan.io import find_images, read_scan
-    from anogan.io.results import case_id
     from anogan.linkage import Linkage, in_words, make_prints
+    from anogan.results.reading import case_id
 
     files = find_images(paths)
     names: dict[str, Path] = {}

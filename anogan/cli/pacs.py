@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Run, app, finish, load_detector, say
-from anogan.console import Bar, VisibleFormatter, plain_console
+from anogan.cli.console import Bar, VisibleFormatter, plain_console
 
 if TYPE_CHECKING:
     from anogan.pacs.nodes import Node

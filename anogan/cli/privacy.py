@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anogan.cli.app import Run, app, finish, say
-from anogan.console import Bar
+from anogan.cli.console import Bar
 
 
 @app.command()
@@ -30,7 +30,7 @@ def deidentify(
     person stay together in a folder named by a pseudonym, files of one series keep one new series UID.
     """
     from anogan.io import find_images
-    from anogan.io.deidentify import REPORT, deidentify
+    from anogan.privacy.deidentify import REPORT, deidentify
 
     files = find_images(sources)
     if inside := [source for source in sources if out.resolve().is_relative_to(source.resolve())]:
@@ -94,7 +94,7 @@ def erase(
         raise ValueError(f"{run}: not a run folder of anogan (it has no detector.json)")
     if missing := [folder for folder in [*(results or []), *([store] if store else [])] if not folder.is_dir()]:
         raise ValueError(f"{missing[0]}: there is no such folder")
-    from anogan import erasure
+    from anogan.privacy import erasure
 
     studies = 0
     if subject and store is not None:  # a listener knows no references
@@ -107,7 +107,7 @@ def erase(
     if studies:
         found.done.append(f"{studies} {'study' if studies == 1 else 'studies'} in {store}")
     if database:
-        from anogan.serving.erasing import erase_screenings, subject_of
+        from anogan.api.erasing import erase_screenings, subject_of
 
         place = screenings or run / "screenings"
         count, elsewhere = erase_screenings(run, database, place, subject or subject_of(reference))

@@ -58,7 +58,7 @@ def list_cases(
     """List cases: by p-value, what was not scored comes first."""
     from rich.table import Table
 
-    from anogan.console import plain_console
+    from anogan.cli.console import plain_console
 
     opened = open_as(database, user)
     query = _query(opened, state, flagged, search, order)

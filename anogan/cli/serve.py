@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Run, app, load_detector, say
-from anogan.console import LOOPBACK, plain_console
+from anogan.cli.console import plain_console
+from anogan.config import LOOPBACK
 
 if TYPE_CHECKING:
-    from anogan.serving.keys import Keys
+    from anogan.api.keys import Keys
 
 key = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys that open the API.")
 app.add_typer(key, name="key")
@@ -78,12 +79,12 @@ def serve(
     detector = load_detector(run)
     import uvicorn
 
+    from anogan.api.app import Settings, create_app
+    from anogan.api.connection import MOST_HEAD, Connection
+    from anogan.api.keys import Keys
+    from anogan.api.screening import Screener
+    from anogan.api.tables import open_tables
     from anogan.review import open_desk
-    from anogan.serving.app import Settings, create_app
-    from anogan.serving.connection import MOST_HEAD, Connection
-    from anogan.serving.keys import Keys
-    from anogan.serving.screening import Screener
-    from anogan.serving.tables import open_tables
 
     engine = open_tables(database)
     keys = Keys(engine)
@@ -149,7 +150,7 @@ def list_keys(database: Database = DEFAULT) -> None:
     """List the keys."""
     from rich.table import Table
 
-    from anogan.serving.keys import SCOPES
+    from anogan.api.keys import SCOPES
 
     table = Table("key", "client", "scopes", "rate", "made", "state")
     for known in (found := _keys(database).all()):
@@ -172,7 +173,7 @@ def revoke(
 
 
 def _keys(database: str) -> Keys:
-    from anogan.serving.keys import Keys
-    from anogan.serving.tables import open_tables
+    from anogan.api.keys import Keys
+    from anogan.api.tables import open_tables
 
     return Keys(open_tables(database))

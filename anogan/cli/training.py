@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Data, app, finish, load_detector, refuse_full, say, tell_notes, telling
-from anogan.console import Bar
+from anogan.cli.console import Bar
 
 if TYPE_CHECKING:
     from anogan.config import Config
-    from anogan.dataset import ScanSet
+    from anogan.data.dataset import ScanSet
     from anogan.detector import Detector
     from anogan.series import Series
 
@@ -56,10 +56,10 @@ def train(
         say(f"{run} is trained already")
         return
 
-    from anogan.checkpoint import read_json, write_text
-    from anogan.dataset import open_dataset
+    from anogan.data.dataset import open_dataset
     from anogan.detector import Detector
-    from anogan.io.atomic import alone
+    from anogan.storage.atomic import alone
+    from anogan.storage.checkpoint import read_json, write_text
 
     opened = open_dataset(data, config, group=group)
     scans = opened.train
@@ -153,7 +153,7 @@ def calibrate(
     if out is not None:
         refuse_full(out, "choose another --out")
     detector = load_detector(run)
-    from anogan.dataset import open_dataset, open_healthy
+    from anogan.data.dataset import open_dataset, open_healthy
 
     other_site = out is not None
     config, before = detector.config, detector.calibration
@@ -218,7 +218,7 @@ def _calibrate_series(
 
 
 def _plan(rate: float, confidence: float | None) -> None:
-    from anogan.calibration import CONFIDENCE, images_needed
+    from anogan.detector.calibration import CONFIDENCE, images_needed
 
     sure = confidence or CONFIDENCE
     say(

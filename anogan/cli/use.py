@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.app import Data, Run, app, finish, load_detector, say, sentence, tell_notes, unpack
-from anogan.console import LOOPBACK, Bar, plain_console, serve
+from anogan.cli.console import Bar, plain_console, serve
+from anogan.config import LOOPBACK
 
 if TYPE_CHECKING:
     from anogan.io.archive import Unpacked
@@ -74,11 +75,11 @@ def inspect(
             raise typer.BadParameter("is for single images, not for --series", param_hint=option)
         _inspect_series(run, unpack(context, paths), out or run / "results", fdr, desk)
         return
-    from anogan import drift
-    from anogan.calibration import discoveries
+    from anogan.assurance import drift
     from anogan.io import find_images, read_scan
     from anogan.io.files import passed_over
-    from anogan.io.results_writer import ResultsWriter
+    from anogan.metrics.discovery import discoveries
+    from anogan.results.writing import ResultsWriter
 
     archives = unpack(context, paths)
     files = find_images(archives.paths)
@@ -153,10 +154,10 @@ def inspect(
 
 
 def _inspect_series(run: Path, archives: Unpacked, out: Path, fdr: float | None, desk: str) -> None:
-    from anogan import drift
-    from anogan.calibration import discoveries
+    from anogan.assurance import drift
     from anogan.io import iter_series
-    from anogan.io.results_writer import ResultsWriter
+    from anogan.metrics.discovery import discoveries
+    from anogan.results.writing import ResultsWriter
 
     detector = load_detector(run)
     if fdr is not None:
@@ -255,8 +256,8 @@ def evaluate(
         raise typer.BadParameter(f"expected a number between 0 and 1, got {wrong[0]:g}", param_hint="'--prevalence'")
     detector = load_detector(run)
     from anogan import evaluation
-    from anogan.dataset import open_dataset
-    from anogan.seen import UNKNOWN, Seen
+    from anogan.data.dataset import open_dataset
+    from anogan.data.seen import UNKNOWN, Seen
 
     column = "" if detector.calibration is None else detector.calibration.column
     folder, scans = out or run / "results", open_dataset(data, detector.config, group=column)
@@ -310,7 +311,7 @@ def dashboard(
     if sign_in is not None:
         if not desk:
             raise ValueError("--sign-in: needs --desk, whose members may come in")
-        from anogan.dashboard.openid import read_settings
+        from anogan.review.openid import read_settings
 
         address = read_settings(sign_in)
     if desk:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anogan.cli.app import Data, Run, app, finish, load_detector, say
-from anogan.console import Bar, plain_console
+from anogan.cli.console import Bar, plain_console
 
 if TYPE_CHECKING:
-    from anogan.contamination import Suspects
+    from anogan.assurance.contamination import Suspects
 
 
 @app.command()
@@ -27,9 +27,9 @@ def contamination(
 ) -> None:
     """List the training images that may be mislabeled: those least like the images of other subjects."""
     detector = load_detector(run)
-    from anogan.checkpoint import write_json, write_text
-    from anogan.contamination import check
-    from anogan.dataset import open_dataset
+    from anogan.assurance.contamination import check
+    from anogan.data.dataset import open_dataset
+    from anogan.storage.checkpoint import write_json, write_text
 
     with Bar("scoring training images") as bar:
         suspects = check(detector, open_dataset(data, detector.config).train, bar)
@@ -62,9 +62,9 @@ def selftest(run: Run, data: Data) -> None:
     test split. A detector that fails is marked wherever its results are shown, and the exit code is 1.
     """
     detector = load_detector(run, marked=False)
-    from anogan.checkpoint import write_json, write_text
-    from anogan.dataset import open_dataset
-    from anogan.selftest import chart, measure, verdict
+    from anogan.assurance.selftest import chart, measure, verdict
+    from anogan.data.dataset import open_dataset
+    from anogan.storage.checkpoint import write_json, write_text
 
     column = "" if detector.calibration is None else detector.calibration.column
     with Bar("groups of anomalies") as bar:

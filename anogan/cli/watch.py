@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anogan.cli.app import Run, app, finish, load_detector, say
-from anogan.console import Bar
+from anogan.cli.console import Bar
 
 
 @app.command()
@@ -31,7 +31,7 @@ def drift(
     """
     if abnormal_share is not None and not reset:
         raise typer.BadParameter("changes what is counted; add --reset", param_hint="'--abnormal-share'")
-    from anogan.drift import FALSE_ALARM, Monitor
+    from anogan.assurance.drift import FALSE_ALARM, Monitor
 
     monitor = Monitor.reset(run, abnormal_share) if reset else Monitor.open(run)
     noun = "case" if len(monitor.scores) == 1 else "cases"
@@ -75,7 +75,7 @@ def compare(
 
     files = find_images(paths)
     detectors = load_detector(first), load_detector(second)
-    from anogan import comparison
+    from anogan.assurance import comparison
 
     with Bar("comparing") as bar:
         found = comparison.compare(*detectors, files, groups=[group] * len(files), progress=bar)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from anogan.console import LOOPBACK
+from anogan.config import LOOPBACK
 from anogan.dashboard import desk, sign_in, widgets
 from anogan.review import Desk
 

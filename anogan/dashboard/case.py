@@ -11,8 +11,8 @@ import streamlit as st
 
 from anogan.dashboard import case_view, run_folder, widgets, worklist
 from anogan.dashboard.widgets import plain
-from anogan.io.results import read_case
 from anogan.io.stack import open_stack
+from anogan.results.reading import read_case
 
 
 def page() -> None:

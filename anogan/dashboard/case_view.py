@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from anogan import heatmap
-from anogan.calibration import of_group
 from anogan.dashboard import case_chart, viewer, widgets
 from anogan.dashboard.widgets import number, p_text, plain
+from anogan.detector.calibration import of_group
 from anogan.io.stack import Stack
+from anogan.results import heatmap
 
 COMPONENTS = {
     "discriminator": ("Discriminator", "how little the discriminator takes this place for a real healthy one"),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from anogan.calibration import of_group
 from anogan.dashboard import case_view, charts, desk_form, widgets
 from anogan.dashboard import desk as review
 from anogan.dashboard.desk_opened import Opened, opened
 from anogan.dashboard.widgets import number, p_text, plain
+from anogan.detector.calibration import of_group
 from anogan.review import Case, Decision, Desk, Query
 
 

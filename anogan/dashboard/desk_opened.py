@@ -12,8 +12,8 @@ import streamlit as st
 
 from anogan.dashboard import case_view
 from anogan.dashboard import desk as review
-from anogan.io.results import read_case
 from anogan.io.stack import Stack, open_stack
+from anogan.results.reading import read_case
 from anogan.review import Case, Decision, Desk
 from anogan.review.arrivals import judged
 

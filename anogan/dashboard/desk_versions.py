@@ -14,7 +14,7 @@ from anogan.dashboard.widgets import interval, plain
 from anogan.review import Desk
 
 if TYPE_CHECKING:
-    from anogan.feedback.versions import Version
+    from anogan.assurance.feedback.versions import Version
 
 NOTICE = "versions_notice"
 
@@ -23,7 +23,7 @@ def page() -> None:
     """Show the versions of the run, the newest first; an admin of the desk chooses which one works."""
     st.title("Versions", anchor=False)
     run, desk = widgets.require_run(), review.require_desk()
-    from anogan.feedback import versions  # after the first paint: it imports torch
+    from anogan.assurance.feedback import versions  # after the first paint: it imports torch
 
     if notice := st.session_state.pop(NOTICE, ""):
         st.success(plain(notice), icon=":material/check_circle:")
@@ -53,7 +53,7 @@ def page() -> None:
 
 def go_back(run: Path, desk: Desk) -> None:
     """Offer the one step back."""
-    from anogan.feedback import versions
+    from anogan.assurance.feedback import versions
 
     if st.button("Roll back the last promotion", icon=":material/undo:", key="rollback"):
         _do(lambda: f"Version {versions.rollback(run, desk).number} works again.")
@@ -61,7 +61,7 @@ def go_back(run: Path, desk: Desk) -> None:
 
 def show(run: Path, desk: Desk, version: Version, works: int | None, admin: bool) -> None:
     """Show one version: what it is, what entered, how it compares, and whether it may work."""
-    from anogan.feedback import versions
+    from anogan.assurance.feedback import versions
 
     note, number = version.note, version.number
     with st.container(border=True, key=f"version-{number}"):

@@ -23,7 +23,7 @@ from streamlit.auth_util import get_cookie_with_chunks
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from anogan.console import LOOPBACK
+from anogan.config import LOOPBACK
 from anogan.dashboard import desk, sign_in
 from anogan.review import Desk, open_desk
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from anogan import drift
+from anogan.assurance import drift
 from anogan.dashboard import desk as review
 from anogan.dashboard import widgets
 from anogan.dashboard.widgets import plain
@@ -137,8 +137,8 @@ def _machine() -> dict[str, str]:
     """Return versions and devices: nobody's data."""
     import torch  # seconds, and only this page and those that judge need it
 
-    from anogan.devices import has_bfloat16
     from anogan.evaluation.cards import versions
+    from anogan.gan.devices import has_bfloat16
 
     cards = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     devices = {

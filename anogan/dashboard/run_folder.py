@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anogan.documents import json_value
+from anogan.storage.documents import json_value
 
 RUNNING_SECONDS = 90
 """A history that grew within this time belongs to a training that is still at work."""
@@ -64,7 +64,7 @@ class History:
 
 @dataclass(frozen=True)
 class PhaseProgress:
-    """Where a phase of the training is going: see `anogan.progress`."""
+    """Where a phase of the training is going: see `anogan.gan.convergence`."""
 
     phase: str
     word: str

@@ -11,7 +11,8 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAuthError
 
-from anogan.dashboard import openid, style, widgets
+from anogan.dashboard import style, widgets
+from anogan.review import openid
 
 LONGEST_WAIT = 86_400
 """Seconds; a browser cannot set its clock for much more than twenty days."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from anogan import drift
+from anogan.assurance import drift
 from anogan.dashboard import case_view, widgets
 from anogan.dashboard.widgets import plain
 from anogan.io import read_scan

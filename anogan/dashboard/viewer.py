@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from anogan import heatmap
 from anogan.io.raster import data_uri
+from anogan.results import heatmap
 
 FINEST = 1024
 """The largest side of maps and reconstructions in pixels: they come from a grid that is coarser still."""

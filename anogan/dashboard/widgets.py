@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from anogan import drift
+from anogan.assurance import drift
+from anogan.assurance.selftest.verdict import mark
 from anogan.dashboard import run_folder, style
-from anogan.io.results import read_results
-from anogan.selftest.verdict import mark
+from anogan.results.reading import read_results
 
 LARGEST_WIDTH = 1460
 """Streamlit shrinks a wider image on the server unless its width is asked for by number."""

@@ -9,11 +9,11 @@ from typing import Any
 import streamlit as st
 
 from anogan import metrics
-from anogan.calibration import rate_at
 from anogan.dashboard import widgets
 from anogan.dashboard.widgets import interval, plain
-from anogan.io.results import read_results
+from anogan.detector.calibration import rate_at
 from anogan.metrics import Estimate
+from anogan.results.reading import read_results
 
 
 def show(sensitivity: Estimate, specificity: Estimate) -> None:

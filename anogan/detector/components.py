@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anogan.blur import gaussian_blur
 from anogan.config import InversionConfig
-from anogan.inversion import invert, residual_maps
-from anogan.networks import Discriminator, Networks
-from anogan.reference import Reference
-from anogan.scoring import COMPONENT_TOP, COMPONENTS, Fusion, top_mean
+from anogan.detector.fusion import COMPONENT_TOP, COMPONENTS, Fusion
+from anogan.detector.reference import Reference
+from anogan.gan.blur import gaussian_blur
+from anogan.gan.inversion import invert, residual_maps
+from anogan.gan.losses import top_mean
+from anogan.gan.networks import Discriminator, Networks
 
 TOGETHER = 4
 """Images that the networks see at once, always: other numbers of images take other arithmetic, and a score must not

@@ -15,26 +15,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anogan import checkpoint, gate, provenance, training, transforms
-from anogan.calibration import NOT_CALIBRATED, Calibration, Decision
 from anogan.config import Config
-from anogan.dataset import LEAST_TRAIN, ScanSet
-from anogan.detector import files
+from anogan.data import gate, transforms
+from anogan.data.dataset import LEAST_TRAIN, ScanSet
+from anogan.data.seen import Seen, looks
+from anogan.detector import files, provenance
+from anogan.detector.calibration import NOT_CALIBRATED, Calibration, Decision
 from anogan.detector.components import in_fours, raw_maps
 from anogan.detector.examples import nearest_images
+from anogan.detector.fusion import COMPONENTS, NOISE, Fusion, Maps, component_scores
 from anogan.detector.healthy_series import HealthySeries
 from anogan.detector.native import NativeScale
-from anogan.io.pseudonym import key_name
-from anogan.local_fakes import DIFFUSE, LOCAL, local_fakes
-from anogan.networks import Networks
-from anogan.randomness import own_random_state
-from anogan.reference import ROUNDED, Reference, refuse_uniform, rounded_otherwise
+from anogan.detector.reference import ROUNDED, Reference, refuse_uniform, rounded_otherwise
+from anogan.detector.volume import score_series
+from anogan.gan import training
+from anogan.gan.local_fakes import DIFFUSE, LOCAL, local_fakes
+from anogan.gan.losses import top_mean
+from anogan.gan.networks import Networks
+from anogan.gan.randomness import own_random_state
+from anogan.gan.training import Callback, TrainingEvent
 from anogan.scan import Result, Scan
-from anogan.scoring import COMPONENTS, NOISE, Fusion, Maps, component_scores, top_mean
-from anogan.seen import Seen, looks
 from anogan.series import Series, SeriesResult
-from anogan.training import Callback, TrainingEvent
-from anogan.volume import score_series
+from anogan.storage import checkpoint
+from anogan.storage.pseudonym import key_name
 
 LEAST_HELD_BACK = 2  # of the least training images
 NO_SERIES_CALIBRATION = "not calibrated for series: run `anogan calibrate RUN DATA --series` on healthy series"
@@ -185,7 +188,7 @@ class Detector:
         """Return this detector with an operating point from healthy scans untouched by training.
 
         Nothing else changes, so images of another site set a threshold for that site. `provenance["calibrations"]`
-        lists what has calibrated, the last one last. The promise is that of `anogan.calibration.rank`, its rate the
+        lists what has calibrated, the last one last. The promise is that of `anogan.detector.calibration.rank`, its rate the
         profile's unless given. `group` says what the scans' groups are, such as "scanner", and each is calibrated by
         itself; "": all together. `left_out` is as in `train`.
 
@@ -203,7 +206,7 @@ class Detector:
         provenance.refuse_reviewed(self.provenance, scans)
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
         maps = self.maps(torch.from_numpy(images))
-        components = component_scores(maps.components)  # `anogan.drift` compares with these
+        components = component_scores(maps.components)  # `anogan.assurance.drift` compares with these
         described = dict(zip(COMPONENTS, components.T.tolist(), strict=True))
         scores = maps.scores.numpy()
         if self.native is not None:
@@ -281,7 +284,7 @@ class Detector:
                     index += 1
 
     def inspect_series(self, series: Series) -> SeriesResult:
-        """Score a series as one volume, see `anogan.volume`. What cannot be judged is "not scored", with the reason.
+        """Score a series as one volume, see `anogan.detector.volume`. What cannot be judged is "not scored", with the reason.
 
         The p-value and the decision are those of whole series; without a calibration on series there are none, and the
         reason says so. Single slices are not decided.

@@ -1,6 +1,6 @@
 """Evidence by example: which healthy images look most like an image, by the healthy patches nearest to its own.
 
-They are those that trained, and those that readers dismissed and `anogan.feedback` let in.
+They are those that trained, and those that readers dismissed and `anogan.assurance.feedback` let in.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from anogan.detector.components import in_fours
-from anogan.networks import Networks
-from anogan.reference import Reference
+from anogan.detector.reference import Reference
+from anogan.gan.networks import Networks
 
 MOST = 3
 

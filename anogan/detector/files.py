@@ -1,7 +1,7 @@
 """The files of a run folder that hold its detector: `profile.toml`, `detector.safetensors` and `detector.json`.
 
 `detector.json` names the weights that it belongs to where these are other ones than `detector.safetensors`: those of a
-promoted version (anogan.feedback), or, while a detector takes the place of another, `detector-HASH.safetensors`.
+promoted version (anogan.assurance.feedback), or, while a detector takes the place of another, `detector-HASH.safetensors`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anogan import checkpoint
-from anogan.calibration import Calibration
 from anogan.config import Config, load_config
+from anogan.detector.calibration import Calibration
+from anogan.detector.fusion import Fusion
 from anogan.detector.native import NativeScale
-from anogan.io.atomic import write_bytes
-from anogan.networks import Networks
-from anogan.reference import Reference
-from anogan.scoring import Fusion
+from anogan.detector.reference import Reference
+from anogan.gan.networks import Networks
+from anogan.storage import checkpoint
+from anogan.storage.atomic import write_bytes
 
 FORMAT = 5
 WEIGHTS = "detector.safetensors"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from anogan import provenance
-from anogan.calibration import Calibration, images_needed, rank
+from anogan.detector import provenance
+from anogan.detector.calibration import Calibration, images_needed, rank
 from anogan.series import Series, SeriesResult
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from anogan.dataset import ScanSet
-from anogan.forensics import LEAST_HELD, LEAST_IMAGES, NoiseReference
+from anogan.data.dataset import ScanSet
+from anogan.detector.noise import LEAST_HELD, LEAST_IMAGES, NoiseReference
 from anogan.scan import Scan
 
 PREFIX = "noise."

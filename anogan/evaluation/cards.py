@@ -10,11 +10,11 @@ from typing import Any
 
 from anogan._version import __version__
 from anogan.config import Config
-from anogan.dataset import ScanSet, Splits
+from anogan.data.dataset import ScanSet, Splits
+from anogan.data.seen import SEEN
 from anogan.detector import Detector
+from anogan.detector.provenance import data_hash, git_revision
 from anogan.evaluation.report import Report
-from anogan.provenance import data_hash, git_revision
-from anogan.seen import SEEN
 
 _ALWAYS_SHOWN = (
     "input.channels", "input.size", "network.latent", "network.width", "training.steps", "training.seed",

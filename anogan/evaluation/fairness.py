@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from anogan import faces
-from anogan.dataset import ScanSet
+from anogan.data.dataset import ScanSet
 from anogan.evaluation import skin
 from anogan.evaluation.groups import SMALL
 from anogan.evaluation.measure import Judge
+from anogan.faces import detection
 from anogan.metrics import Estimate, binomial
 
 RECORDED = ("sex", "ethnicity")
@@ -76,9 +76,9 @@ def judge_genuine(detector: Judge, genuine: ScanSet) -> list[Photo]:
         try:
             angle, found = skin.typology_angle(scan), True
         except ValueError as error:
-            angle, found = None, faces.FAILURE not in str(error)
+            angle, found = None, detection.FAILURE not in str(error)
         result = next(iter(detector.inspect_many([scan])))
-        acquired = found and not result.reason.startswith(faces.FAILURE)
+        acquired = found and not result.reason.startswith(detection.FAILURE)
         recorded = {name: item.groups[name] for name in RECORDED if item.groups.get(name)}
         photos.append(Photo(item.subject, recorded, angle, acquired, result.flagged))
     return photos

@@ -13,7 +13,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 
 from anogan.config import Config
-from anogan.dataset import ScanSet
+from anogan.data.dataset import ScanSet
 from anogan.metrics import Estimate, auroc, compare_auroc
 
 _SIDE = 16  # of the images whose pixels are compared

@@ -11,16 +11,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from anogan import checkpoint, faces
-from anogan.calibration import Calibration
-from anogan.dataset import Item, ScanSet
+from anogan.data.dataset import Item, ScanSet
+from anogan.data.seen import SEEN, Seen
+from anogan.data.transforms import to_network
+from anogan.detector.calibration import Calibration
+from anogan.detector.provenance import refuse_reviewed
 from anogan.evaluation.attacks import by_species
 from anogan.evaluation.curves import bands
 from anogan.evaluation.groups import by_group
 from anogan.evaluation.report import OperatingPoint, Report
+from anogan.faces import detection
 from anogan.io.masks import Blank
-from anogan.io.results import case_id
-from anogan.io.results_writer import ResultsWriter
 from anogan.metrics import (
     Estimate,
     PixelTally,
@@ -33,10 +34,10 @@ from anogan.metrics import (
     roc_curve,
     sensitivity_at_specificity,
 )
-from anogan.provenance import refuse_reviewed
+from anogan.results.reading import case_id
+from anogan.results.writing import ResultsWriter
 from anogan.scan import Result, Scan
-from anogan.seen import SEEN, Seen
-from anogan.transforms import to_network
+from anogan.storage import checkpoint
 
 _SPECIFICITIES = (0.90, 0.95, 0.99)
 
@@ -287,7 +288,7 @@ def _operating_point(calibration: Calibration, labels: np.ndarray, flagged: list
 def _failure_to_acquire(
     rows: list[dict[str, Any]], not_scored: list[dict[str, Any]], asked: bool
 ) -> dict[str, Estimate]:
-    failed = [row["label"] for row in not_scored if row["reason"].startswith(faces.FAILURE)]
+    failed = [row["label"] for row in not_scored if row["reason"].startswith(detection.FAILURE)]
     if not asked and not failed:
         return {}
     labels = [row["label"] for row in (*rows, *not_scored)]

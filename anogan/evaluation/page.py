@@ -12,15 +12,14 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from anogan import checkpoint
-from anogan.dataset import Splits
+from anogan.data.dataset import Splits
 from anogan.detector import Detector
 from anogan.evaluation import figures, pictures
 from anogan.evaluation.cards import data_card, model_card, versions
 from anogan.evaluation.floors import floors
 from anogan.evaluation.report import OperatingPoint, Report
-from anogan.io import spreadsheet
 from anogan.metrics import decision_curve, predictive_intervals
+from anogan.storage import checkpoint, spreadsheet
 
 PREVALENCES = (0.001, 0.01, 0.1)
 """Prevalences for which a report tells what a flag is worth, unless others are named."""

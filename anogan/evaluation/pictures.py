@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from anogan import heatmap
 from anogan.io.raster import data_uri
-from anogan.io.results import read_case
+from anogan.results import heatmap
+from anogan.results.reading import read_case
 
 MOST = 6
 _SIDE = 320  # pixels, at most

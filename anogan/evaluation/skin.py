@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from anogan import faces
+from anogan.faces import detection
 from anogan.scan import Scan
 
 BANDS = (("very light", 55.0), ("light", 41.0), ("intermediate", 28.0), ("tan", 10.0), ("brown", -30.0))
@@ -31,7 +31,7 @@ def typology_angle(scan: Scan) -> float:
     if scan.pixels.ndim == 2:
         raise ValueError(f"{scan.source}: is gray, so the color of the skin is not known")
     lab = cv2.cvtColor(
-        np.ascontiguousarray(faces.align(scan, _SIDE).pixels), cv2.COLOR_RGB2LAB
+        np.ascontiguousarray(detection.align(scan, _SIDE).pixels), cv2.COLOR_RGB2LAB
     )  # float: CIELAB's units
     lightness, _, yellow = np.median(np.concatenate([lab[place].reshape(-1, 3) for place in _CHEEKS]), axis=0)
     return angle_of(float(lightness), float(yellow))

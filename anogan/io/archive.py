@@ -15,8 +15,8 @@ from pathlib import Path
 from struct import unpack_from
 from typing import BinaryIO
 
+from anogan.errors import Refused
 from anogan.io import find_images
-from anogan.io.pixels import Refused
 
 MAX_UNPACKED = 8 << 30
 """Bytes that an archive may unpack to."""

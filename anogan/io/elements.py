@@ -16,7 +16,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
-from anogan.io.pixels import Refused
+from anogan.errors import Refused
 
 MAX_DEPTH = 32
 """Sequences within sequences."""

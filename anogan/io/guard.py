@@ -19,9 +19,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from anogan.errors import Refused
 from anogan.io.codestream import JP2, MAX_SCANS, Size, Stream, Unknown, jpeg_2000_header, jpeg_header, jpeg_scans
 from anogan.io.elements import AGAIN, Elements
-from anogan.io.pixels import Refused, check_size
+from anogan.io.pixels import check_size
 
 _SYNTAX, _SAMPLES, _FRAMES = 0x00020010, 0x00280002, 0x00280008
 _ROWS, _COLUMNS, _BITS = 0x00280010, 0x00280011, 0x00280100

@@ -14,8 +14,9 @@ from nibabel import Nifti1Header, Nifti1Image, Nifti2Header, Nifti2Image
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
+from anogan.errors import Refused
 from anogan.io.files import GZIP, NIFTI_HEADER, is_nifti_2
-from anogan.io.pixels import Refused, Window, WindowChoice, check_size, not_finite, stretch
+from anogan.io.pixels import Window, WindowChoice, check_size, not_finite, stretch
 from anogan.io.places import measure
 from anogan.scan import Geometry, Scan
 from anogan.series import Series

@@ -12,15 +12,16 @@ import imagecodecs
 import numpy as np
 from PIL import Image, ImageOps, features
 
-from anogan.io.atomic import write_bytes
+from anogan.errors import Refused
 from anogan.io.codestream import MAX_SCANS, Stream, Unknown, jpeg_2000_header, jpeg_scans
 from anogan.io.decoded import Picture, picture, upright
 from anogan.io.formats import HEADER, RASTERS, raster_format
-from anogan.io.pixels import Refused, check_size, damaged, several_pages, too_large
+from anogan.io.pixels import check_size, damaged, several_pages, too_large
 from anogan.io.pnm import pnm_size, read_pnm
 from anogan.io.tiff import tiff_size
 from anogan.io.tiff_pixels import read_tiff
 from anogan.scan import Scan
+from anogan.storage.atomic import write_bytes
 
 _PILLOW = {  # our names, and Pillow's
     "PNG": ("PNG",),

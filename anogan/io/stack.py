@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from anogan.io.atomic import write_bytes
 from anogan.series import Series, SeriesResult
+from anogan.storage.atomic import write_bytes
 
 NAME = "slices.npz"
 MOST = 2**26

@@ -16,7 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from anogan.io.pixels import Refused, check_size, damaged, several_pages
+from anogan.errors import Refused
+from anogan.io.pixels import check_size, damaged, several_pages
 from anogan.io.tiff_tags import Directory, Tag, read_directory
 
 MAX_BYTES = 1 << 29

@@ -8,9 +8,10 @@ import zlib
 import imagecodecs
 import numpy as np
 
+from anogan.errors import Refused
 from anogan.io.codestream import MAX_SCANS, Unknown, jpeg_header, jpeg_scans
 from anogan.io.decoded import Picture, picture, upright
-from anogan.io.pixels import Refused, damaged
+from anogan.io.pixels import damaged
 from anogan.io.tiff import Compression, Layout, Photometric, number_bytes, read_layout, unread
 
 _LZMA_MEMORY = 1 << 27

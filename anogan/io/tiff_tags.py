@@ -7,7 +7,8 @@ from enum import IntEnum
 from struct import calcsize, error, unpack_from
 from typing import Literal
 
-from anogan.io.pixels import Refused, damaged
+from anogan.errors import Refused
+from anogan.io.pixels import damaged
 
 LITTLE, BIG = (b"II*\x00", b"II+\x00"), (b"MM\x00*", b"MM\x00+")
 """The first bytes of TIFF and BigTIFF."""

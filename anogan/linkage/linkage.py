@@ -14,10 +14,10 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from anogan.io.sqlite import make_engine, scrub
 from anogan.linkage.prints import KINDS, METHOD, Code, Prints, distances, make_prints
 from anogan.linkage.thresholds import Thresholds
 from anogan.scan import Scan
+from anogan.storage.sqlite import make_engine, scrub
 
 What = Literal["photo", "face", "background"]
 

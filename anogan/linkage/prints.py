@@ -16,7 +16,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from anogan import faces
+from anogan.faces import detection
 from anogan.scan import Scan
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def make_prints(scan: Scan, features: np.ndarray | None = None) -> Prints:
     image = cv2.resize(image, (round(width * scale) or 1, round(height * scale) or 1), interpolation=cv2.INTER_AREA)
     codes: list[dict[str, Code]] = [{"photo": _perceptual(picture)} for picture in (image, image[:, ::-1])]
     try:
-        aligned = faces.align(scan, _FACE)
+        aligned = detection.align(scan, _FACE)
     except ValueError:
         pass
     else:
@@ -93,7 +93,7 @@ def make_prints(scan: Scan, features: np.ndarray | None = None) -> Prints:
 def features_of(detector: Detector, scan: Scan) -> np.ndarray:
     """Return pooled discriminator features of a scan and of its mirror image as differences from the healthy mean.
 
-    They are the projected features of `anogan.reference`, whose projection is random, so that the share of differing
+    They are the projected features of `anogan.detector.reference`, whose projection is random, so that the share of differing
     signs is the angle between two of them (Charikar, STOC 2002).
 
     Returns
@@ -109,8 +109,8 @@ def features_of(detector: Detector, scan: Scan) -> np.ndarray:
     import torch
     import torch.nn.functional as F
 
-    from anogan import transforms
-    from anogan.reference import embed
+    from anogan.data import transforms
+    from anogan.detector.reference import embed
 
     image = torch.from_numpy(transforms.to_network(scan, detector.config.input))
     reference, discriminator = detector.reference, detector.networks.discriminator

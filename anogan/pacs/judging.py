@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anogan import drift
+from anogan.assurance import drift
 from anogan.detector import Detector
 from anogan.io import iter_series
-from anogan.io.derived import write_derived
-from anogan.io.results_writer import ResultsWriter
 from anogan.pacs.listener import Judge
 from anogan.pacs.store import undeleted
+from anogan.results.dicom import write_derived
+from anogan.results.writing import ResultsWriter
 from anogan.review import Desk, cases_of
 from anogan.series import Series, SeriesResult
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydicom.dataset import Dataset
 
-from anogan.io.pseudonym import pseudonym
+from anogan.storage.pseudonym import pseudonym
 
 
 class Unavailable(ValueError):

@@ -21,9 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from anogan.io.dicom.persons import Person, contradiction
-from anogan.io.sqlite import make_engine
 from anogan.pacs.header import Header
 from anogan.pacs.tables import Instance, Owner, Quarantined, ResultObject, Study, Table
+from anogan.storage.sqlite import make_engine
 
 STATES = ("receiving", "complete", "judging", "judged", "sending", "sent", "failed", "quarantined")
 DEATHS = 3  # a study that the process died of so many times is not tried again

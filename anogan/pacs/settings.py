@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from anogan.config import Section, first_fault
-from anogan.documents import toml_table
+from anogan.storage.documents import toml_table
 
 # DICOM PS3.5, 6.2: AE is at most 16 characters without control characters and backslash; spaces around do not count.
 AETitle = Annotated[

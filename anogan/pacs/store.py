@@ -22,9 +22,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from anogan.io.atomic import sync, write_bytes
 from anogan.pacs.header import Header, file_name, read_header
 from anogan.pacs.queue import Job, Queue
+from anogan.storage.atomic import sync, write_bytes
 
 log = logging.getLogger("anogan.pacs")
 

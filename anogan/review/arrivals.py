@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anogan.io.results import read_results
+from anogan.results.reading import read_results
 from anogan.review.audit import canonical
 from anogan.review.cases import Case, NewCase
 

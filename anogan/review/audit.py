@@ -31,11 +31,11 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from anogan.documents import json_value
-from anogan.io.atomic import write_bytes
-from anogan.io.pseudonym import keyed_hash
 from anogan.review.database import AUDIT_LOCK, lock
 from anogan.review.tables import AuditRow, CaseRow, DecisionRow, MemberRow, PolicyRow
+from anogan.storage.atomic import write_bytes
+from anogan.storage.documents import json_value
+from anogan.storage.pseudonym import keyed_hash
 
 START = "0" * 64  # stands before the first row
 CASE = (

@@ -70,7 +70,7 @@ class NewCase:
     status, reason, score, p_value, flagged
         As in `anogan.scan.Result`; score None where it is not scored.
     folder
-        Where its pictures lie, as `anogan.io.results` writes them; "" for none.
+        Where its pictures lie, as `anogan.results.reading` writes them; "" for none.
     priority
         Higher comes first.
     threshold

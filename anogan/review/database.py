@@ -15,8 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from anogan.io.sqlite import make_engine, make_read_only
 from anogan.review.tables import Table
+from anogan.storage.sqlite import make_engine, make_read_only
 
 MIGRATION_LOCK = 0x616E6F01  # advisory locks of PostgreSQL: one migrates at a time,
 AUDIT_LOCK = 0x616E6F02  # and one appends to the log

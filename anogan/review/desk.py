@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from anogan.io.sqlite import scrub
 from anogan.review import administration, audit, database, listing, reading
 from anogan.review.cases import Case, Decision, Erased, NewCase, Order, Page, Policy, Query, Verdict
 from anogan.review.roles import LOCAL, Reader, Role
 from anogan.review.statistics import Arrivals, Statistics, arrivals, statistics
 from anogan.review.tables import CaseRow, MemberRow
 from anogan.review.transaction import Transaction, begin
+from anogan.storage.sqlite import scrub
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,8 +161,8 @@ class Desk:
         ValueError
             The case has no pictures, or they are not on this machine.
         """
-        from anogan.io.results import read_case
         from anogan.io.stack import open_stack
+        from anogan.results.reading import read_case
 
         with self._change() as tx:
             tx.reader.need("see")

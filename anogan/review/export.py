@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from anogan.io import spreadsheet
-from anogan.io.atomic import write_bytes
 from anogan.review.audit import Entry, canonical
 from anogan.review.cases import Case, Decision, Query
 from anogan.review.desk import Desk
+from anogan.storage import spreadsheet
+from anogan.storage.atomic import write_bytes
 
 _CASE = (
     "id", "key", "kind", "subject", "title", "detector", "threshold", "status", "reason", "score", "p_value", "flagged",

@@ -11,16 +11,16 @@ import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from anogan import heatmap
 from anogan._version import __version__
-from anogan.calibration import of_group
-from anogan.io.atomic import write_bytes
+from anogan.detector.calibration import of_group
 from anogan.io.raster import data_uri
-from anogan.io.results import read_case
 from anogan.io.stack import open_stack
+from anogan.results import heatmap
+from anogan.results.reading import read_case
 from anogan.review.arrivals import judged
 from anogan.review.cases import Case, Query, no_case
 from anogan.review.desk import Desk
+from anogan.storage.atomic import write_bytes
 
 SIDE = 900
 """The largest side of a picture on the sheet, in pixels; paper shows no more."""

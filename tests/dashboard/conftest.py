@@ -13,9 +13,9 @@ import pytest
 from chromium import CHROMIUM, FLAGS
 from desks import TEAM, new
 
-from anogan.console import free_port
-from anogan.io.results import read_results
-from anogan.io.results_writer import ResultsWriter
+from anogan.cli.console import free_port
+from anogan.results.reading import read_results
+from anogan.results.writing import ResultsWriter
 from anogan.review import Desk, open_desk
 from anogan.scan import Result, Scan
 

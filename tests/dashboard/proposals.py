@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from anogan.calibration import Calibration
+from anogan.assurance.feedback import versions
 from anogan.detector import Detector
-from anogan.feedback import versions
+from anogan.detector.calibration import Calibration
 
 _TEST = {"made": 40, "found": 30, "passed": True, "reasons": []}
 _FIGURES = {

@@ -10,8 +10,8 @@ import pytest
 from desks import TEAM
 from streamlit.testing.v1 import AppTest
 
-from anogan.dashboard import access, openid
-from anogan.review import Desk, Policy
+from anogan.dashboard import access
+from anogan.review import Desk, Policy, openid
 
 pytestmark = pytest.mark.usefixtures("run")
 APP = Path(__file__).parents[2] / "anogan" / "dashboard" / "router.py"

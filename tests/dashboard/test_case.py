@@ -18,9 +18,9 @@ from streamlit.testing.v1 import AppTest
 from anogan.dashboard import case_view, widgets
 from anogan.dashboard.viewer import outline, prepared
 from anogan.dashboard.worklist import matching
-from anogan.heatmap import layer
-from anogan.io.results import read_case
-from anogan.io.results_writer import ResultsWriter
+from anogan.results.heatmap import layer
+from anogan.results.reading import read_case
+from anogan.results.writing import ResultsWriter
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 

@@ -17,8 +17,8 @@ from streamlit.testing.v1 import AppTest
 
 from anogan.dashboard import desk as review
 from anogan.dashboard import desk_queue
-from anogan.io.results import read_case, read_results
-from anogan.io.results_writer import ResultsWriter, write_one
+from anogan.results.reading import read_case, read_results
+from anogan.results.writing import ResultsWriter, write_one
 from anogan.review import REASONS, Desk, NewCase, Policy, Query, cases_of, open_desk
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult

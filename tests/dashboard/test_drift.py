@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-from anogan import drift
+from anogan.assurance import drift
+from anogan.assurance.drift import Monitor
 from anogan.dashboard import case_view, widgets, worklist
-from anogan.drift import Monitor
 
 APP = Path(__file__).parents[2] / "anogan" / "dashboard" / "router.py"
 OPEN = {"status": "scored", "score": 5.0, "p_value": 0.2, "flagged": None, "reason": drift.PAUSED, "file": "a.png"}

@@ -12,8 +12,8 @@ import pytest
 from desks import new
 from streamlit.testing.v1 import AppTest
 
+from anogan.assurance.drift import Monitor
 from anogan.dashboard import health
-from anogan.drift import Monitor
 from anogan.io.dicom.persons import Person
 from anogan.pacs.header import Header
 from anogan.pacs.queue import Queue

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from anogan.selftest.verdict import fingerprint
+from anogan.assurance.selftest.verdict import fingerprint
 
 
 def errors(page: str) -> list[str]:

@@ -14,12 +14,12 @@ from desks import TEAM
 from proposals import propose
 from provider import at_rest, dashboard, provider, sign_in, visitor
 
+from anogan.assurance.feedback import versions
 from anogan.dashboard.case_view import map_range
 from anogan.dashboard.viewer import prepared
 from anogan.dashboard.widgets import number, p_text
 from anogan.detector import Detector
-from anogan.feedback import versions
-from anogan.io.results import read_case, read_results
+from anogan.results.reading import read_case, read_results
 from anogan.review import Desk, Policy, Query, open_desk
 
 if TYPE_CHECKING:

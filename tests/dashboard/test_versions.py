@@ -11,8 +11,8 @@ from desks import TEAM
 from proposals import propose
 from streamlit.testing.v1 import AppTest
 
+from anogan.assurance.feedback import versions
 from anogan.detector import Detector
-from anogan.feedback import versions
 from anogan.review import Desk, open_desk
 
 

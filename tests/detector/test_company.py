@@ -16,17 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import anogan
-from anogan import contamination, io
+from anogan import io
+from anogan.assurance import contamination
+from anogan.assurance.selftest import measure
 from anogan.config import Config
+from anogan.data.synthetic import write_tiny
 from anogan.detector import Detector
+from anogan.detector.fusion import Fusion
+from anogan.detector.reference import EIGHT_BITS, PositionGaussian, make_projection, refuse_uniform, rounded_otherwise
 from anogan.io.dicom import write_dicom
 from anogan.pacs.judging import judge_with
-from anogan.reference import EIGHT_BITS, PositionGaussian, make_projection, refuse_uniform, rounded_otherwise
 from anogan.scan import Scan
-from anogan.scoring import Fusion
-from anogan.selftest import measure
 from anogan.series import Series
-from anogan.synthetic import write_tiny
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_the_listener_says_what_inspect_says(tiny_run: Path, tiny_detector: Dete
 
 def test_the_patience_of_one_image_is_not_that_of_its_company() -> None:
     """By hand: image 0 gets worse at once and ends; image 1 gets better for ever, and image 0 later, too late."""
-    from anogan.inversion import invert
+    from anogan.gan.inversion import invert
 
     course = {0: [1.0, 2.0, 3.0, 0.5, 0.1], 1: [1.0, 0.9, 0.8, 0.7, 0.6]}
     config = Config.model_validate({"name": "x", "inversion": {"steps": 4, "patience": 2}}).inversion

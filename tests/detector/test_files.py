@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from anogan.detector import Detector, files
-from anogan.erasure import erase
-from anogan.io.pseudonym import person_hash
-from anogan.reference import PatchBank
+from anogan.detector.reference import PatchBank
+from anogan.privacy.erasure import erase
+from anogan.storage.pseudonym import person_hash
 
 
 class Killed(BaseException):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import anogan
-from anogan.calibration import Calibration
-from anogan.comparison import compare
-from anogan.dataset import Item, ScanSet
+from anogan.assurance.comparison import compare
+from anogan.assurance.selftest import measure
+from anogan.data.dataset import Item, ScanSet
 from anogan.detector import Detector
+from anogan.detector.calibration import Calibration
 from anogan.scan import Scan
-from anogan.selftest import measure
 
 SETTINGS = ["input.channels=3", "input.noise=true", "training.steps=4", "training.encoder_steps=2"]
 NOISE = {"quiet": 0.01, "loud": 0.05}

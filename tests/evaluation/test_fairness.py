@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from anogan import faces
 from anogan.evaluation import skin
 from anogan.evaluation.fairness import Photo, fairness, share_of_people
+from anogan.faces import detection
 from anogan.metrics import binomial
 from anogan.scan import Scan
 
@@ -16,8 +16,8 @@ def test_typology_angle_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
     lab = np.full((128, 128, 3), (60, 10, 10), np.float32)
     pixels = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1)
-    face = faces.Face(np.zeros(4), np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2)))
-    monkeypatch.setattr(faces, "align", lambda scan, size: faces.Aligned(pixels, np.eye(2, 3), face))
+    face = detection.Face(np.zeros(4), np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2)))
+    monkeypatch.setattr(detection, "align", lambda scan, size: detection.Aligned(pixels, np.eye(2, 3), face))
     assert skin.typology_angle(Scan(pixels, "a")) == pytest.approx(45, abs=0.2)
     with pytest.raises(ValueError, match="b: is gray, so the color of the skin is not known"):
         skin.typology_angle(Scan(np.ascontiguousarray(pixels[..., 0]), "b"))

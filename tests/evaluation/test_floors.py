@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anogan.config import Config, InputConfig
-from anogan.dataset import Item, ScanSet
+from anogan.data.dataset import Item, ScanSet
 from anogan.evaluation.floors import _unexplained, floors
 from anogan.io import write_png
 

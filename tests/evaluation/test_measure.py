@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from anogan.calibration import Calibration
-from anogan.dataset import Item, ScanSet
+from anogan.data.dataset import Item, ScanSet
+from anogan.detector.calibration import Calibration
 from anogan.evaluation import evaluate
-from anogan.faces import FAILURE
-from anogan.io.results import read_results
+from anogan.faces.detection import FAILURE
 from anogan.metrics import binomial
+from anogan.results.reading import read_results
 from anogan.scan import Result, Scan
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from anogan.dataset import Splits, open_dataset
+from anogan.data.dataset import Splits, open_dataset
+from anogan.data.seen import SEEN
 from anogan.evaluation import evaluate, write_report
 from anogan.evaluation.page import _percent
 from anogan.evaluation.pictures import worst
-from anogan.seen import SEEN
 
 if TYPE_CHECKING:
     from anogan.detector import Detector

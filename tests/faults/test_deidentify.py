@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from anogan.io.deidentify import deidentify
+from anogan.privacy.deidentify import deidentify
 
 
 @pytest.mark.parametrize(

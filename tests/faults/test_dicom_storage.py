@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from anogan.io import read_frames, read_scan, read_series
-from anogan.io.deidentify import deidentify
 from anogan.io.dicom.reading import _read_frames
+from anogan.privacy.deidentify import deidentify
 
 LONGER = "dicom/pixel-data-longer-than-header-says"
 QUARTERS = np.array([[[200, 30, 30], [30, 200, 30]], [[30, 30, 200], [180, 180, 40]]])

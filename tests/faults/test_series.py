@@ -9,8 +9,8 @@ import pytest
 
 from anogan import io
 from anogan.detector import Detector
-from anogan.io.derived import write_derived
-from anogan.io.results import series_id
+from anogan.results.dicom import write_derived
+from anogan.results.reading import series_id
 
 
 def test_two_patients_in_one_series_are_two_cases(faults_root: Path) -> None:

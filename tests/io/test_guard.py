@@ -23,11 +23,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from anogan.errors import Refused
 from anogan.io import elements, read_frames, read_scan, read_subject
 from anogan.io.codestream import Size, Unknown, jpeg_2000_header, jpeg_header
 from anogan.io.dicom import write_dicom
 from anogan.io.guard import check_structure
-from anogan.io.pixels import Refused
 
 LONG = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UC", "UN", "UR", "UT")
 UNDEFINED = 0xFFFFFFFF

@@ -12,7 +12,7 @@ import pytest
 
 from anogan.io import find_images, read_frames, read_scan, read_series
 from anogan.io.places import orientation
-from anogan.io.results import series_id
+from anogan.results.reading import series_id
 from anogan.series import Series
 
 SHAPE = (4, 5, 6)

@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from anogan import io
 from anogan.io.dicom import write_dicom
-from anogan.io.results import series_id
+from anogan.results.reading import series_id
 
 UID = "1.2.826.0.1.3680043.2.1125"
 

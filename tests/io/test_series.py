@@ -16,7 +16,7 @@ from pydicom.fileset import FileSet
 from anogan.io import iter_series, read_scan, read_series, write_png
 from anogan.io.dicom import write_dicom
 from anogan.io.places import orientation
-from anogan.io.results import series_id
+from anogan.results.reading import series_id
 from anogan.series import Series
 
 AXIAL, SAGITTAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1)

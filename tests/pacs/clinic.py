@@ -23,7 +23,7 @@ import requests
 from pydicom import dcmread
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
-from anogan.console import free_port
+from anogan.cli.console import free_port
 from anogan.io.dicom import write_dicom
 from anogan.pacs.listener import Listener
 from anogan.pacs.queue import Queue

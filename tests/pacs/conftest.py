@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from clinic import MISSING, Orthanc
 
-from anogan.console import free_port
+from anogan.cli.console import free_port
 
 
 @pytest.fixture

@@ -141,8 +141,8 @@ def study(tmp_path: Path) -> Path:
 
 def test_each_series_is_a_case_of_the_desk_with_its_pictures(study: Path, tiny_run: Path, tmp_path: Path) -> None:
     from anogan.detector import Detector
-    from anogan.io.results import read_case
     from anogan.pacs.judging import judge_with
+    from anogan.results.reading import read_case
     from anogan.review import open_desk
     from anogan.review.arrivals import judge_of
 
@@ -174,9 +174,9 @@ def test_an_alarm_holds_until_the_listener_has_the_new_calibration(study: Path, 
     import dataclasses
     import shutil
 
-    from anogan.calibration import Calibration
+    from anogan.assurance.drift import PAUSED, Case, Monitor
     from anogan.detector import Detector
-    from anogan.drift import PAUSED, Case, Monitor
+    from anogan.detector.calibration import Calibration
     from anogan.pacs.judging import judge_with
     from anogan.review import open_desk
 

@@ -22,7 +22,7 @@ from clinic import (
 from pydicom import dcmread
 from sqlalchemy.exc import OperationalError
 
-from anogan.console import free_port
+from anogan.cli.console import free_port
 from anogan.pacs import open_node
 from anogan.pacs.listener import Listener, delay, send
 from anogan.pacs.queue import Queue

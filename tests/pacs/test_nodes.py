@@ -9,7 +9,7 @@ from clinic import Orthanc, dcmtk, settings, uid, write_study
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
-from anogan.console import free_port
+from anogan.cli.console import free_port
 from anogan.io.dicom import read_dicom_subject
 from anogan.pacs import open_node
 from anogan.pacs.nodes import Found, Query, Unavailable

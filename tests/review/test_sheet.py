@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from desks import new
 
-from anogan.io.results_writer import ResultsWriter
+from anogan.results.writing import ResultsWriter
 from anogan.review import Desk, Policy, cases_of
 from anogan.review.sheet import sheet, write_sheet
 from anogan.scan import Result, Scan

@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from anogan.io.pixels import Refused
+from anogan.errors import Refused
 from anogan.scan import Geometry
 
 _GROUPS = (

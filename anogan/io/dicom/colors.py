@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydicom.uid import JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExtended12Bit
 
+from anogan.errors import Refused
 from anogan.io.codestream import Stream
-from anogan.io.pixels import Refused
 
 LOSSY_JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit)
 _TO_RGB = np.array(

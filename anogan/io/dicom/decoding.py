@@ -25,10 +25,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from anogan.errors import Refused
 from anogan.io.codestream import Stream, jpeg_2000_header, jpeg_header, with_longer_scans
 from anogan.io.dicom.colors import LOSSY_JPEG, is_ybr, rgb
 from anogan.io.dicom.pixel_format import PixelFormat
-from anogan.io.pixels import Refused
 
 _EXACT = (JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL)
 # Named, so that the same decoder reads a file wherever others are installed too.

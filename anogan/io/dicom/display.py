@@ -9,8 +9,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut
 
+from anogan.errors import Refused
 from anogan.io.dicom.attributes import Attributes, Frame
-from anogan.io.pixels import Refused, Window, WindowChoice, full_range, not_finite, stretch
+from anogan.io.pixels import Window, WindowChoice, full_range, not_finite, stretch
 from anogan.scan import Scan
 
 _COLORS = ("Red", "Green", "Blue")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from anogan.io.pixels import Refused
-from anogan.io.pseudonym import keyed_hash, pseudonym
+from anogan.errors import Refused
+from anogan.storage.pseudonym import keyed_hash, pseudonym
 
 CORRECT = "correct the patient in the source, and export the series again"
 
@@ -19,7 +19,7 @@ class Person(NamedTuple):
     Attributes
     ----------
     subject
-        The pseudonym, see `anogan.io.pseudonym.pseudonym`.
+        The pseudonym, see `anogan.storage.pseudonym.pseudonym`.
     numbered
         Whether it has a patient's number, so that `subject` stands for more than the study.
     name, born, sex

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
-from anogan.io.pixels import Refused
+from anogan.errors import Refused
 
 _GRAY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")

@@ -15,6 +15,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 
+from anogan.errors import Refused
 from anogan.io.dicom.attributes import Attributes, Frame
 from anogan.io.dicom.decoding import decode
 from anogan.io.dicom.display import check_numbers, show
@@ -22,10 +23,10 @@ from anogan.io.dicom.persons import Person, person
 from anogan.io.dicom.pixel_format import PIXEL_KEYWORDS
 from anogan.io.dicom.stacks import stack
 from anogan.io.guard import check_structure
-from anogan.io.pixels import Refused, WindowChoice, check_size, several_frames
-from anogan.io.pseudonym import pseudonym
+from anogan.io.pixels import WindowChoice, check_size, several_frames
 from anogan.scan import Scan
 from anogan.series import Series
+from anogan.storage.pseudonym import pseudonym
 
 # Its log and its warnings quote values, and with them perhaps a patient's name.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)

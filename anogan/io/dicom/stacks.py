@@ -8,9 +8,10 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from pydicom.datadict import dictionary_description
 
+from anogan.errors import Refused
 from anogan.io.dicom.attributes import Frame
 from anogan.io.dicom.display import show
-from anogan.io.pixels import Refused, WindowChoice
+from anogan.io.pixels import WindowChoice
 from anogan.io.places import measure, orientation
 from anogan.series import Series
 

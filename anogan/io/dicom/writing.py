@@ -10,8 +10,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from anogan.io.atomic import write_bytes
 from anogan.io.uids import derived_uid
+from anogan.storage.atomic import write_bytes
 
 
 def write_dicom(

@@ -1,0 +1,1 @@
+"""Whether a detector still deserves trust: drift, self-test, contamination, comparison, feedback."""

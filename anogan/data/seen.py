@@ -1,0 +1,103 @@
+"""Which images a detector has seen in training: by the bytes of their files, and by how they look.
+
+A figure on an image that has trained flatters the detector, also where the image comes back in another format or size.
+How an image looks is a perceptual hash of 256 bits (Zauner 2010, chapter 3: signs of the low frequencies of a cosine
+transform) of what the network sees of it. A copy in another JPEG quality or size differs in up to 6 of them; malaria
+cells, phantom heads and portraits of different people differ in 36 and more (`benchmarks/near_duplicates.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+from anogan.data.dataset import ScanSet
+from anogan.storage.fingerprint import file_hash
+
+NEAR = 12
+"""Bits of 256 in which two looks of one image may differ."""
+SEEN = "set aside: the detector has seen this image, or a copy of it, in training"
+UNKNOWN = (
+    "the detector was trained before the looks of its images were noted, so copies of them in another format are not "
+    "recognized"
+)
+_SIDE = 16  # bits along a side
+
+
+def look(image: np.ndarray) -> np.ndarray:
+    """Return how an image on the network's grid looks, (C, S, S) in [-1, 1] -> (256,) bool."""
+    gray = (127.5 * (image.mean(0) + 1)).clip(0, 255).astype(np.uint8)
+    return np.asarray(imagehash.phash(Image.fromarray(gray), hash_size=_SIDE).hash).ravel()
+
+
+def looks(train: np.ndarray, holdout: np.ndarray) -> dict[str, Any]:
+    """Return the looks of what trained and of what was held back, (N, C, S, S) each, as a detector notes them."""
+    named = {"train": train, "holdout": holdout}
+    return {"looks": {name: [np.packbits(look(one)).tobytes().hex() for one in some] for name, some in named.items()}}
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What training has seen.
+
+    Attributes
+    ----------
+    files
+        `file_hash` of each file.
+    looks
+        (N, 256) bool; none in a detector of before they were noted.
+    """
+
+    files: frozenset[str]
+    looks: np.ndarray
+
+    @classmethod
+    def of(cls, provenance: Mapping[str, Any]) -> Seen:
+        """Read what a detector notes of its training, images held back included."""
+        noted = [text for part in provenance.get("looks", {}).values() for text in part if text]
+        rows = np.frombuffer(bytes.fromhex("".join(noted)), np.uint8).reshape(-1, _SIDE * _SIDE // 8)
+        files = frozenset([*provenance.get("files", []), *provenance.get("held_files", [])])
+        return cls(files, np.unpackbits(rows, axis=1).astype(bool))
+
+    @property
+    def known(self) -> bool:
+        """Whether the looks are noted."""
+        return not self.files or len(self.looks) > 0
+
+    def by_file(self, path: Path) -> bool:
+        """Whether the very file was seen; one that cannot be read was not."""
+        try:
+            return bool(self.files) and file_hash(path) in self.files
+        except OSError:
+            return False
+
+    def by_look(self, image: np.ndarray) -> bool:
+        """Whether an image on the network's grid, (C, S, S), looks like one that was seen."""
+        return len(self.looks) > 0 and int((self.looks != look(image)).sum(1).min()) <= NEAR
+
+    def unseen(
+        self, scans: ScanSet, images: np.ndarray, kept: Sequence[int], left_out: list[tuple[Path, str]] | None
+    ) -> tuple[np.ndarray, list[int]]:
+        """Return the images of a set, (N, C, S, S), and their indices, without those that training has seen.
+
+        Raises
+        ------
+        ValueError
+            The very file of one was seen; or a copy was, and there is no `left_out` to say so; or nothing is left.
+        """
+        if seen := sum(self.by_file(scans[index].path) for index in kept):
+            raise ValueError(f"{scans.name}: {seen} of its scans were used in training; calibrate on others")
+        is_copy = [self.by_look(image) for image in images]
+        copies = [index for index, copy in zip(kept, is_copy, strict=True) if copy]
+        if copies and (left_out is None or len(copies) == len(kept)):
+            first = scans[copies[0]].path
+            raise ValueError(f"{scans.name}: {len(copies)} of its scans are copies of training images, as {first}")
+        if left_out is not None:
+            left_out += [(scans[index].path, SEEN) for index in copies]
+        return images[~np.array(is_copy, bool)], [index for index, copy in zip(kept, is_copy, strict=True) if not copy]

@@ -1,0 +1,1 @@
+"""Portraits: where a face is, and whether its photo fits a document."""

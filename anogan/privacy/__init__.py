@@ -1,0 +1,1 @@
+"""What removes people: de-identification and erasure."""

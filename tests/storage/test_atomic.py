@@ -1,0 +1,67 @@
+"""A half-written file never replaces a good one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from anogan.storage.atomic import write_bytes
+
+
+def test_folders_are_made_and_files_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.bin"
+    write_bytes(path, b"one")
+    write_bytes(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["mkstemp", "write", "replace"])
+def test_on_a_full_disk_the_good_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = tmp_path / "a.bin"
+    write_bytes(path, b"good")
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if step == "mkstemp":
+        monkeypatch.setattr("tempfile.mkstemp", full)
+    elif step == "replace":
+        monkeypatch.setattr(os, "replace", full)
+    else:
+        real = os.fdopen
+
+        def opened(handle: int, mode: str) -> object:
+            file = real(handle, mode, buffering=0)
+
+            class Full:
+                def __enter__(self) -> Full:
+                    return self
+
+                def __exit__(self, *error: object) -> None:
+                    file.close()
+
+                def write(self, data: bytes) -> None:
+                    file.write(data[:1])
+                    full()
+
+            return Full()
+
+        monkeypatch.setattr(os, "fdopen", opened)
+    with pytest.raises(ValueError) as caught:
+        write_bytes(path, b"new and longer")
+    assert str(caught.value) == (
+        f"{path}: cannot be written (No space left on device); free some space or choose another folder"
+    )
+    assert path.read_bytes() == b"good"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file")
+    with pytest.raises(ValueError, match="cannot be written"):
+        write_bytes(tmp_path / "a" / "b", b"x")
