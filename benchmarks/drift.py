@@ -4,8 +4,8 @@
     python benchmarks/drift.py        # simulated years, then those scores; minutes, then the table
 
 A year is 50 cases a day on 365 days, each beside a calibration set of its own. Cases are ranked among the calibration
-images and all cases before, as `anogan.assurance.drift.Monitor` does it, and the bets are its bets. To show why, one row ranks
-among the calibration images alone.
+images and all cases before, as `anogan.assurance.drift.Monitor` does it, and the bets are its bets. To show why, one
+row ranks among the calibration images alone.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     python benchmarks/efficiency.py      # draws results/efficiency.png of what was measured
 
 The augmentation is the differentiable one of the game (DiffAugment: Zhao et al., NeurIPS 2020). KID is that of
-`anogan.gan.convergence` at the snapshot before the end: between generated and held-out images, in the features of a random
-network, so only its differences mean something. Every seed is a point; the lines join seed 0, which both have.
+`anogan.gan.convergence` at the snapshot before the end: between generated and held-out images, in the features of a
+random network, so only its differences mean something. Every seed is a point; the lines join seed 0, which both have.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
 
 Every snapshot's discriminator scores the test images by its own verdict of places, the part that the snapshot is chosen
 by; the other parts of the score would each have to be fitted again. Four choices are compared: the snapshot of
-`anogan.gan.convergence`, the last one before the training ended itself, the one with the lowest KID, and the best one, which
-nobody can know.
+`anogan.gan.convergence`, the last one before the training ended itself, the one with the lowest KID, and the best one,
+which nobody can know.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class Watch:
                 log.error("%d cases are not in the drift monitor (%s)", len(waiting), _why(error))
 
     def forget(self, person: str) -> None:
-        """Have the monitor forget a person, also one of the last seconds, see `anogan.privacy.erasure.erase_counted`."""
+        """Have the monitor forget a person, also one of the last seconds."""
         self.flush(person)
         with self._lock:
             erase_counted(self._run, person)

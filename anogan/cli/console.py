@@ -21,8 +21,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from anogan.config import LOOPBACK as LOOPBACK
-
 if TYPE_CHECKING:
     from anogan.gan.training import TrainingEvent
 
@@ -145,7 +143,7 @@ def dashboard_app() -> Path:
     ValueError
         There is none.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for path in (package / "dashboard" / "app.py", package.parent / "app.py"):
         if path.is_file():
             return path

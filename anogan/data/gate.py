@@ -37,8 +37,8 @@ def check(scan: Scan, config: Config) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        The profile does not accept it: `anogan.faces.detection.FAILURE` begins the reason where no face could be acquired, and
-        `anogan.faces.quality.POOR` where the quality of its image is too low.
+        The profile does not accept it: `anogan.faces.detection.FAILURE` begins the reason where no face could be
+        acquired, and `anogan.faces.quality.POOR` where the quality of its image is too low.
     """
     _check_origin(scan, config)
     _check_clipped(scan.source, scan.clipped, config)

@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import beta
 
-from anogan.metrics.discovery import discoveries as discoveries
-
 CONFIDENCE = 0.95
 NOT_CALIBRATED: dict[str, Any] = {
     "threshold": None, "false_alarm_rate": None, "confidence": None,

@@ -33,14 +33,13 @@ from anogan.gan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.gan.losses import top_mean
 from anogan.gan.networks import Networks
 from anogan.gan.randomness import own_random_state
-from anogan.gan.training import Callback, TrainingEvent
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 from anogan.storage import checkpoint
 from anogan.storage.pseudonym import key_name
 
 LEAST_HELD_BACK = 2  # of the least training images
-NO_SERIES_CALIBRATION = "not calibrated for series: run `anogan calibrate RUN DATA --series` on healthy series"
+NOT_FOR_SERIES = Decision(None, None, "not calibrated for series: run `anogan calibrate RUN DATA --series` on them")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +83,7 @@ class Detector:
         *,
         run: Path | None = None,
         resume: bool = False,
-        callback: Callback | None = None,
+        callback: training.Callback | None = None,
         left_out: list[tuple[Path, str]] | None = None,
     ) -> Detector:
         """Train on healthy scans.
@@ -136,7 +135,7 @@ class Detector:
         *,
         run: Path | None = None,
         resume: bool = False,
-        callback: Callback | None = None,
+        callback: training.Callback | None = None,
     ) -> Detector:
         """Do what `train` does, with healthy images that are on the network's grid already.
 
@@ -149,10 +148,10 @@ class Detector:
         refuse_uniform(holdout, "the images held back")
         networks = training.train(images, holdout, config, run=run, resume=resume, callback=callback)
         if callback is not None:
-            callback(TrainingEvent("reference", 0, 1, {}))
+            callback(training.TrainingEvent("reference", 0, 1, {}))
         detector = cls.fit(networks, images, holdout, config)
         if callback is not None:
-            callback(TrainingEvent("reference", 1, 1, {}, 0.0))
+            callback(training.TrainingEvent("reference", 1, 1, {}, 0.0))
         return detector
 
     @classmethod
@@ -188,9 +187,9 @@ class Detector:
         """Return this detector with an operating point from healthy scans untouched by training.
 
         Nothing else changes, so images of another site set a threshold for that site. `provenance["calibrations"]`
-        lists what has calibrated, the last one last. The promise is that of `anogan.detector.calibration.rank`, its rate the
-        profile's unless given. `group` says what the scans' groups are, such as "scanner", and each is calibrated by
-        itself; "": all together. `left_out` is as in `train`.
+        lists what has calibrated, the last one last. The promise is that of `calibration.rank`, its rate the profile's
+        unless given. `group` says what the scans' groups are, such as "scanner", and each is calibrated by itself; "":
+        all together. `left_out` is as in `train`.
 
         Raises
         ------
@@ -284,7 +283,7 @@ class Detector:
                     index += 1
 
     def inspect_series(self, series: Series) -> SeriesResult:
-        """Score a series as one volume, see `anogan.detector.volume`. What cannot be judged is "not scored", with the reason.
+        """Score a series as one volume, see `score_series`. What cannot be judged is "not scored", with the reason.
 
         The p-value and the decision are those of whole series; without a calibration on series there are none, and the
         reason says so. Single slices are not decided.
@@ -297,9 +296,8 @@ class Detector:
         if result.status != "scored":
             return result
         spreads = [spread for index in result.top if (spread := result.slices[index].uncertainty) is not None]
-        decision = Decision(None, None, NO_SERIES_CALIBRATION)
-        if self.series_calibration is not None:
-            decision = self.series_calibration.decide(result.score, spread=float(np.mean(spreads)) if spreads else None)
+        point, spread = self.series_calibration, float(np.mean(spreads)) if spreads else None
+        decision = NOT_FOR_SERIES if point is None else point.decide(result.score, spread=spread)
         reason = "; ".join(part for part in (decision.reason, result.reason) if part)
         return dataclasses.replace(result, p_value=decision.p_value, flagged=decision.flagged, reason=reason)
 
@@ -308,9 +306,8 @@ class Detector:
         if not np.isfinite(score):
             return Result(scan.source, "not scored", reason="its score is not finite", seconds=seconds)
         view = self.config.input
-        components = dict(
-            zip(COMPONENTS, component_scores(maps.components[index : index + 1])[0].tolist(), strict=True)
-        )
+        alone = component_scores(maps.components[index : index + 1])[0].tolist()
+        components = dict(zip(COMPONENTS, alone, strict=True))
         component_maps = {
             name: transforms.to_scan_grid(maps.components[index, k].numpy(), scan, view)
             for k, name in enumerate(COMPONENTS)

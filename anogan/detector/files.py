@@ -1,7 +1,8 @@
 """The files of a run folder that hold its detector: `profile.toml`, `detector.safetensors` and `detector.json`.
 
 `detector.json` names the weights that it belongs to where these are other ones than `detector.safetensors`: those of a
-promoted version (anogan.assurance.feedback), or, while a detector takes the place of another, `detector-HASH.safetensors`.
+promoted version (anogan.assurance.feedback), or, while a detector takes the place of another,
+`detector-HASH.safetensors`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anogan.gan.losses import top_mean as top_mean
+from anogan.gan.losses import top_mean
 
 COMPONENTS = ("discriminator", "residual", "feature_residual", "gaussian", "neighbors", "spectrum")
 NOISE = "noise"  # the component of the second scale: it has a score of its own and no place in the fused map

@@ -15,7 +15,7 @@ import torch
 from anogan._version import __version__
 from anogan.data.dataset import ScanSet
 from anogan.results.reading import case_id
-from anogan.storage.fingerprint import file_hash as file_hash
+from anogan.storage.fingerprint import file_hash
 from anogan.storage.pseudonym import key_name, person_hash
 
 
@@ -37,8 +37,9 @@ def describe(train: ScanSet, kept: list[int], holdout: ScanSet, kept_holdout: li
         `files` are 16 hex digits of each file's SHA-256, sorted: enough to notice a training image among calibration
         images, and nothing that names a file or a subject. `order` are the same in the order in which they trained,
         which is how the healthy bank counts them; what feedback lets in comes after them. `people` says whose each
-        image is, in the order in which they trained, by hashes under the key that `key` names: what `anogan.privacy.erasure`
-        goes by. `held_files` are those that were held out: they have been seen, too, see `anogan.data.seen`.
+        image is, in the order in which they trained, by hashes under the key that `key` names: what
+        `anogan.privacy.erasure` goes by. `held_files` are those that were held out: they have been seen, too, see
+        `anogan.data.seen`.
     """
     order = [file_hash(train.items[index].path) for index in kept]
     files = sorted(order)

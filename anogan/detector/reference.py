@@ -221,7 +221,8 @@ class Reference:
     def learn(cls, discriminator: Discriminator, images: Tensor, config: Config) -> Reference:
         """Fit to healthy images, (N, C, S, S) in [-1, 1], or to `IMAGES` of them, drawn with the run's seed.
 
-        It seeds torch, so that what a caller draws next is the same each time; `anogan.gan.randomness` keeps that inside.
+        It seeds torch, so that what a caller draws next is the same each time; `anogan.gan.randomness` keeps that
+        inside.
         """
         seed = config.training.seed
         torch.manual_seed(seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from anogan.errors import Refused as Refused
+from anogan.errors import Refused
 
 MAX_PIXELS = 64_000_000
 """Images with more pixels are refused before they are decoded."""

@@ -93,8 +93,8 @@ def make_prints(scan: Scan, features: np.ndarray | None = None) -> Prints:
 def features_of(detector: Detector, scan: Scan) -> np.ndarray:
     """Return pooled discriminator features of a scan and of its mirror image as differences from the healthy mean.
 
-    They are the projected features of `anogan.detector.reference`, whose projection is random, so that the share of differing
-    signs is the angle between two of them (Charikar, STOC 2002).
+    They are the projected features of `anogan.detector.reference`, whose projection is random, so that the share of
+    differing signs is the angle between two of them (Charikar, STOC 2002).
 
     Returns
     -------

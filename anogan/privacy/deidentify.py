@@ -1,8 +1,8 @@
 """De-identify DICOM images for sharing, by the profile of `anogan.privacy.confidentiality`.
 
-What stands for something (subject, UID, shifted date) is a hash under the user's key, see `anogan.storage.pseudonym`: the
-same in every file and at every time, so that series stay together and a second delivery joins the first. Pixels are not
-cleaned: what may show text is refused.
+What stands for something (subject, UID, shifted date) is a hash under the user's key, see `anogan.storage.pseudonym`:
+the same in every file and at every time, so that series stay together and a second delivery joins the first. Pixels are
+not cleaned: what may show text is refused.
 """
 
 from __future__ import annotations

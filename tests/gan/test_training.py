@@ -195,7 +195,7 @@ import os, sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_training import CONFIG, healthy, weights
-from anogan import training
+from anogan.gan import training
 torch.set_num_threads(1)
 found = training.train(healthy(), healthy(6), CONFIG, run=Path(sys.argv[1]))
 torch.save(weights(found), Path(sys.argv[1]) / f"weights-{os.environ['RANK']}.pt")

@@ -1,8 +1,8 @@
 """Sensitivity by size and contrast of synthetic local anomalies, at the detector's own operating point.
 
-The anomalies are those of `anogan.gan.local_fakes`, put into the healthy images of the calibration split: of the kinds that
-the discriminator was taught, and of kinds that it never met. False alarms are counted on the healthy images of the test
-split, because on those that calibrated the rate is what it is by construction. Where groups are calibrated by
+The anomalies are those of `anogan.gan.local_fakes`, put into the healthy images of the calibration split: of the kinds
+that the discriminator was taught, and of kinds that it never met. False alarms are counted on the healthy images of the
+test split, because on those that calibrated the rate is what it is by construction. Where groups are calibrated by
 themselves, each image has the threshold of its group, and one whose group is not calibrated is left out.
 
 Where the profile judges noise, too, false alarms are those of both scales. Anomalies are put into the networks' image,
