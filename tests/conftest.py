@@ -121,3 +121,12 @@ def _shared(name: str, variable: str, without: str) -> Path:
     if not root.is_dir():
         pytest.skip(f"{without}: {root} is missing; name their folder in ${variable}")
     return root
+
+
+@pytest.fixture
+def empty_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a run folder in which nothing has happened yet."""
+    folder = tmp_path / "runs" / "empty"
+    (folder / "training").mkdir(parents=True)
+    monkeypatch.setenv("ANOGAN_RUN", str(folder))
+    return folder

@@ -197,15 +197,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def empty_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a run folder in which nothing has happened yet."""
-    folder = tmp_path / "runs" / "empty"
-    (folder / "training").mkdir(parents=True)
-    monkeypatch.setenv("ANOGAN_RUN", str(folder))
-    return folder
-
-
-@pytest.fixture
 def cases_of() -> Callable[[Path], list[dict[str, Any]]]:
     """Return a function that gives the cases of a run as results.json holds them."""
 
