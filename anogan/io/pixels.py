@@ -25,7 +25,8 @@ class Window:
     Attributes
     ----------
     center, width
-        In units of the values. The width is above 0, and at least 1 for "LINEAR".
+        In units of the values. The width is above 0, and at least 1 for "LINEAR", which is not defined below
+        (C.11.2.1.2.1): whoever makes a window of a smaller width makes it "LINEAR_EXACT".
     function
         "LINEAR", "LINEAR_EXACT" or "SIGMOID".
     made_up
@@ -43,14 +44,22 @@ class Window:
         return self.made_up or f"center {self.center:g}, width {self.width:g}, {self.function}"
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """Return the values in [0, 1], float64."""
-        values = values.astype(np.float64)
+        """Return the values in [0, 1], float64; nothing but that array is of their size."""
+        shown: np.ndarray = np.array(values, np.float64)
         if self.function == "SIGMOID":
-            return 1 / (1 + np.exp((-4 * (values - self.center) / self.width).clip(-50, 50)))
+            shown -= self.center
+            shown *= -4
+            shown /= self.width
+            np.clip(shown, -50, 50, out=shown)
+            np.exp(shown, out=shown)
+            shown += 1
+            return np.divide(1, shown, out=shown)
         low, high = self._edges()
         if high <= low:  # LINEAR of width 1 is a threshold
-            return (values > low).astype(np.float64)
-        return ((values - low) / (high - low)).clip(0, 1)
+            return np.greater(shown, low, out=shown)
+        shown -= low
+        shown /= high - low
+        return np.clip(shown, 0, 1, out=shown)
 
     def clips(self, values: np.ndarray) -> np.ndarray:
         """Return which values lie beyond black or white, bool; a sigmoid has no end."""
@@ -66,9 +75,17 @@ class Window:
         return self.center - 0.5 - (self.width - 1) / 2, self.center - 0.5 + (self.width - 1) / 2
 
 
-def full_range(low: float, high: float, words: str) -> Window:
-    """Return the window in which `low` is black and `high` is white; where they are one, all is black."""
+def full_range(low: float, high: float, words: str, name: str) -> Window:
+    """Return the window in which `low` is black and `high` is white; where they are one, all is black.
+
+    Raises
+    ------
+    Refused
+        They are further apart than numbers go; the sentence begins with `name`.
+    """
     width = high - low or 1.0
+    if not np.isfinite(width):
+        raise Refused(f"{name}: holds values too far apart to be shown together; scale them before reading")
     return Window(low + width / 2, width, "LINEAR_EXACT", words)
 
 
@@ -92,10 +109,10 @@ def stretch(images: Iterable[np.ndarray], name: str, keep: bool) -> Window:
             if not (np.isfinite(low) and np.isfinite(high)):
                 raise not_finite(name)
     if not kind:  # all is padding
-        return full_range(0, 1, "none")
+        return full_range(0, 1, "none", name)
     if keep and kind == "f" and 0 <= low <= high <= 1:
-        return full_range(0, 1, "none")
-    return full_range(low, high, f"minimum to maximum ({low:g} to {high:g})")
+        return full_range(0, 1, "none", name)
+    return full_range(low, high, f"minimum to maximum ({low:g} to {high:g})", name)
 
 
 def unit_range(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:

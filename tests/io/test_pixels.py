@@ -22,7 +22,7 @@ def test_a_sigmoid_clips_nothing() -> None:
 
 
 def test_where_a_window_comes_from_makes_it_no_other_window() -> None:
-    assert full_range(0, 255, "full range") == Window(127.5, 255, "LINEAR_EXACT")
+    assert full_range(0, 255, "full range", "x") == Window(127.5, 255, "LINEAR_EXACT")
 
 
 def test_one_stretch_for_several_images() -> None:
@@ -55,3 +55,18 @@ def test_limits_of_size() -> None:
         check_size("x", 8001, 8000)
     with pytest.raises(ValueError, match="^x: has 7 frames of 8000 x 8000 pixels, more than the 400 million"):
         check_size("x", 8000, 8000, 7)
+
+
+def test_values_too_far_apart_are_refused() -> None:
+    most = np.finfo(np.float64).max
+    with pytest.raises(ValueError, match="^x: holds values too far apart to be shown together"):
+        stretch([np.array([-most, most])], "x", keep=True)
+    assert stretch([np.array([0, most])], "x", keep=True).apply(np.array([0, most])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_a_window_leaves_its_values_as_they_are(function: str) -> None:
+    values = np.array([-1e300, 0, 100, 1e300])
+    shown = Window(50, 20, function).apply(values)
+    assert values.tolist() == [-1e300, 0, 100, 1e300]
+    assert (shown.dtype, shown[0], shown[-1]) == (np.float64, pytest.approx(0), pytest.approx(1))

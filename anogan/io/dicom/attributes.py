@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -31,6 +32,8 @@ _GROUPS = (
     "SegmentIdentificationSequence",
 )
 """The functional group macros that are read (DICOM PS3.3, C.7.6.16.2 and the modules of the enhanced objects)."""
+
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
 class Attributes:
@@ -84,33 +87,50 @@ class Attributes:
         values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
         return [str(text).strip() for text in values if text is not None]
 
-    def numbers(self, keyword: str) -> list[float]:
-        """Return the numbers of an attribute; none where it is absent or empty.
+    def where(self, *keywords: str) -> Attributes:
+        """Return what stands together with any of these: one functional group, or the object without its groups.
+
+        A group says all of its matter or none (PS3.3, C.7.6.16.1.1): a frame's window does not take its function, nor a
+        slope its intercept, from another place.
+        """
+        found = copy(self)
+        found.layers = [layer for layer in self.layers if any(keyword in layer for keyword in keywords)][:1]
+        return found
+
+    def numbers(self, keyword: str, count: int | None = None, finite: bool = True) -> list[float]:
+        """Return the numbers of an attribute, so many if any; none where it is absent or empty.
 
         Raises
         ------
         Refused
-            A value is no number (PS3.5, 6.2: a decimal comma is none), or not finite. In place of a default that nobody
+            A value is no number (PS3.5, 6.2: a decimal comma is none), or not finite where it must be; one of several
+            is empty, so that it is not known which; or there are more or fewer. In place of a default that nobody
             meant, the image is not read.
         """
         value = self.get(keyword)
-        plural = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-        values = [one for one in (value if plural else [value]) if one not in (None, "")]
+        plural = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+        every = list(value) if plural else [value]
+        values = [one for one in every if one is not None and str(one).strip()]
+        if values and len(values) < len(every):
+            raise self.refused(f"one of the values of its {keyword} is empty; export it again")
         try:
+            if any(isinstance(one, bytes) for one in values):
+                raise TypeError
             numbers = [float(number) for number in values]
         except (TypeError, ValueError):
             comma = " but has a decimal comma" if any("," in str(one) for one in values) else ""
             raise self.refused(f"its {keyword} is no number{comma}; export it again") from None
-        if not np.isfinite(numbers).all():
+        if finite and not np.isfinite(numbers).all():
             raise self.refused(f"its {keyword} is not finite; export it again")
+        if count is not None and numbers and len(numbers) != count:
+            belong = "one belongs" if count == 1 else f"{count} belong"
+            given = "1 value" if len(numbers) == 1 else f"{len(numbers)} values"
+            raise self.refused(f"its {keyword} has {given} where {belong}; export it again")
         return numbers
 
     def number(self, keyword: str) -> float | None:
         """Return the number of an attribute that has one, or None; Refused as `numbers`, and where it has several."""
-        numbers = self.numbers(keyword)
-        if len(numbers) > 1:
-            raise self.refused(f"its {keyword} has {len(numbers)} values where one belongs; export it again")
-        return numbers[0] if numbers else None
+        return next(iter(self.numbers(keyword, 1)), None)
 
     def refused(self, sentence: str) -> Refused:
         """Return what to raise, with the file."""
@@ -123,27 +143,37 @@ class Attributes:
         return uid.name if uid and uid.name != uid else ""
 
     def spacing(self) -> tuple[float, float] | None:
-        """Return the distance of pixel centers in mm (row, column)."""
-        for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-            numbers = self.numbers(keyword)
-            if len(numbers) == 2 and min(numbers) > 0:
+        """Return the distance of pixel centers in mm (row, column), or None; Refused where it is below 0 or no pair."""
+        for keyword in _SPACINGS:
+            numbers = self.numbers(keyword, 2)
+            if numbers and min(numbers) < 0:
+                raise self.refused(f"its {keyword} is below 0; export it again")
+            if numbers and min(numbers) > 0:
                 return numbers[0], numbers[1]
         return None
 
     def geometry(self, frames: int) -> Geometry | None:
-        """Return where the frame lies in the patient (DICOM PS3.3, C.7.6.2.1.1), or None.
+        """Return where the frame lies in the patient (DICOM PS3.3, C.7.6.2.1.1), or None where the header does not say.
 
         Of several frames each must have its own plane position: one for all would put them in the same place.
+
+        Raises
+        ------
+        Refused
+            The position is no point, or the orientation no pair of perpendicular directions of length 1. In another
+            order than that of their places, slices would make another volume.
         """
         if frames > 1 and not any("ImagePositionPatient" in group for group in self.layers[:-1]):
             return None
-        corner, cosines = self.numbers("ImagePositionPatient"), self.numbers("ImageOrientationPatient")
-        if len(corner) != 3 or len(cosines) != 6:
+        corner, cosines = self.numbers("ImagePositionPatient", 3), self.numbers("ImageOrientationPatient", 6)
+        if not corner or not cosines:
             return None
         row, column = np.array(cosines[:3]), np.array(cosines[3:])
         lengths = np.linalg.norm(row), np.linalg.norm(column)
         if abs(lengths[0] - 1) > 0.01 or abs(lengths[1] - 1) > 0.01 or abs(row @ column) > 0.01:
-            return None  # no pair of directions
+            raise self.refused(
+                "its ImageOrientationPatient is no pair of perpendicular directions of length 1; export it again"
+            )
         return Geometry(
             (corner[0], corner[1], corner[2]),
             tuple((row / lengths[0]).tolist()),
@@ -195,6 +225,13 @@ class Frame:
         return self.attributes.spacing()
 
     @property
+    def sizeless(self) -> str:
+        """What to say of a header that says 0 mm, as some write where they do not know the size of a pixel; or ""."""
+        if self.spacing is not None or not any(self.attributes.numbers(keyword) for keyword in _SPACINGS):
+            return ""
+        return "its header says that pixels are 0 mm apart, so their size is unknown"
+
+    @property
     def photometric(self) -> str:
         """PhotometricInterpretation as the file has it; the decoder has made RGB of YBR."""
         return self.attributes.text("PhotometricInterpretation")
@@ -208,3 +245,19 @@ class Frame:
     def signed(self) -> bool:
         """Whether stored values may be negative."""
         return self.stored.dtype.kind == "i"
+
+    @property
+    def floating(self) -> bool:
+        """Whether stored values are floating point numbers."""
+        return self.stored.dtype.kind == "f"
+
+    @property
+    def gray(self) -> bool:
+        """Whether it is shown by way of a modality and a VOI transformation."""
+        return self.photometric.startswith("MONOCHROME")
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest integer that a stored value can be."""
+        low = -(2 ** (self.bits - 1)) if self.signed else 0
+        return low, low + 2**self.bits - 1

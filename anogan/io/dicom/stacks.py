@@ -74,6 +74,7 @@ def _series(frames: list[Frame], source: str, window: WindowChoice, notes: list[
     if len(frames) > 1 and None in positions:
         order = "numbers" if _numbered(frames) else "files' names, for nothing in their headers orders them"
         place_notes.append(f"its images have no position in the patient: they stand in the order of their {order}")
+    place_notes += sorted({frame.sizeless for frame in frames} - {""})
     told = head.number("SpacingBetweenSlices")
     if step and told and told > 0 and (times := step / told) > 1.5 and abs(times - round(times)) < 0.05:
         place_notes.append(
