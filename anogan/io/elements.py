@@ -46,6 +46,7 @@ class _Level:
     end: int | None  # where it ends; None: at its delimiter
     implicit: bool
     within: int | None  # end of the sequence of defined length around it, which pydicom parses later and by itself
+    seen: dict[int, tuple[int, int]] = field(default_factory=dict)  # where the elements of a data set begin and end
 
 
 @dataclass
@@ -61,7 +62,7 @@ class Elements:
     kept
         Tags whose values are kept, if they stand at the top level.
     values
-        Those values; of several, the last, as in pydicom.
+        Those values.
     little
         Whether the data set is little endian.
     pixels
@@ -85,7 +86,8 @@ class Elements:
         Raises
         ------
         Refused
-            The file passes a limit, or a length points behind its end.
+            The file passes a limit, a length points behind its end, or an element stands twice or behind the pixels, of
+            which readers take one or the other.
         """
         self._at = 132 if self.data[128:132] == b"DICM" else 0
         self._data_set(implicit=False, group=0x0002)
@@ -198,6 +200,7 @@ class Elements:
             return
         self.count()
         here, left = self._at, self._left(level)
+        self._check_place(level, top, tag, length)
         if length == _UNDEFINED:
             if self._is_sequence(tag, vr):
                 self._enter(levels, None, level.within)
@@ -224,6 +227,17 @@ class Elements:
             where = "is cut off in its pixels" if tag in _PIXELS else "is damaged or cut off in its header"
             raise Refused(f"{self.name}: {where}{claim}; {AGAIN}")
         self._abandon(levels)
+
+    def _check_place(self, level: _Level, top: bool, tag: int, length: int) -> None:
+        """Refuse an element that is there already with another value, or that stands behind the pixels (PS3.5, 7.1)."""
+        if tag & 0xFFFF == 0 or tag >> 16 == 0xFFFE:  # lengths of groups, and what else fills a file
+            return
+        end = None if length == _UNDEFINED else self._at + length
+        before = level.seen.setdefault(tag, (self._at, -1 if end is None else end))
+        if before[0] != self._at and (end is None or self.data[slice(*before)] != self.data[self._at : end]):
+            raise Refused(f"{self.name}: holds an element twice, with different values; {AGAIN}")
+        if top and self.pixels is not None and 0x0008 <= tag >> 16 < 0x7FE0:
+            raise Refused(f"{self.name}: holds elements of its header behind its pixels; {AGAIN}")
 
     def _check_value(self, tag: int, vr: str, length: int) -> None:
         """Refuse numbers and text of a length that no image needs; blobs may be long."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRBigEndian
 
 from anogan.io import read_scan, read_series
@@ -98,6 +100,11 @@ NARROW = "which unsigned values of 16 bits cannot be"
         ),
         ({"US:PixelPaddingRangeLimit": 1}, "its header has the end of a range of padding but not its beginning"),
         ({"PresentationLUTShape": "INVERSE"}, "its header says MONOCHROME2, but a PresentationLUTShape of INVERSE"),
+        (
+            {"PresentationLUTShape": "IDENTITY", "PhotometricInterpretation": "MONOCHROME1"},
+            "its header says MONOCHROME1, but a PresentationLUTShape of IDENTITY",
+        ),
+        ({"OF:FloatPixelData": bytes(24)}, "holds both PixelData and FloatPixelData, of which one belongs"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
@@ -154,6 +161,59 @@ def test_the_window_of_a_color_image_is_no_matter(tmp_path: Path) -> None:
     colors = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB", "Columns": 2}
     path = written(tmp_path / "a.dcm", colors | {"WindowCenter": 1, "WindowWidth": 0})
     assert read_scan(path).pixels.shape == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("bit", "stored", "readable"), [(12, 12, True), (15, 12, True), (11, 12, False), (12, 16, False)]
+)
+def test_an_overlay_in_the_bits_of_the_values(tmp_path: Path, bit: int, stored: int, readable: bool) -> None:
+    write_dicom(tmp_path / "a.dcm", VALUES | 1 << bit)
+    ds = dcmread(tmp_path / "a.dcm")
+    put(ds, {"BitsStored": stored, "HighBit": stored - 1, "WindowCenter": 100.5, "WindowWidth": 201})
+    ds.add_new(0x60000100, "US", 16)
+    ds.add_new(0x60000102, "US", bit)
+    ds.save_as(tmp_path / "a.dcm")
+    if readable:
+        np.testing.assert_allclose(read_scan(tmp_path / "a.dcm").pixels[0], [0, 0.25, 0.5, 0.75, 1, 1], atol=1e-6)
+    else:
+        why = f"its header puts an overlay into the {stored} bits of its values"
+        assert refused(tmp_path / "a.dcm") == why
+        ds.add_new(0x60003000, "OB", bytes(2))  # one with data of its own stands there
+        ds.save_as(tmp_path / "a.dcm")
+        assert read_scan(tmp_path / "a.dcm").pixels.max() == 1
+
+
+# Elements
+
+
+def element(keyword: str, vr: str, value: bytes) -> bytes:
+    tag = Tag(keyword)
+    return struct.pack("<HH2sH", tag.group, tag.element, vr.encode(), len(value)) + value
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "first", "second"),
+    [
+        ("RescaleIntercept", "DS", b"0 ", b"-1024 "),
+        ("PatientID", "LO", b"A1", b"B2"),
+        ("WindowCenter", "DS", b"40", b"300 "),
+        ("PixelRepresentation", "US", bytes(2), b"\1\0"),
+        ("PixelSpacing", "DS", b"1\\1 ", b"2\\2 "),
+    ],
+)
+def test_an_element_that_stands_twice(tmp_path: Path, keyword: str, vr: str, first: bytes, second: bytes) -> None:
+    """Some readers take the first, some the last."""
+    path = written(tmp_path / "a.dcm", {"RescaleSlope": 1, "RescaleIntercept": 0, keyword: None})
+    data = path.read_bytes()
+    place = data.index(element("PixelData", "OW", b"")[:6])
+    one, other = element(keyword, vr, first), element(keyword, vr, second)
+    path.write_bytes(data[:place] + one + other + data[place:])
+    assert refused(path) == "holds an element twice, with different values"
+    path.write_bytes(data[:place] + one + one + data[place:])
+    if keyword != "WindowCenter":  # which has no width
+        assert read_scan(path).pixels.shape == (1, 6)
+    path.write_bytes(data + one)
+    assert refused(path) == "holds elements of its header behind its pixels"
 
 
 # Lookup tables
@@ -311,6 +371,19 @@ def test_tables_that_differ_within_a_stack_do_not(tmp_path: Path) -> None:
     assert "the windows of its images differ; that of the middle one shows all (a lookup table)" in one.notes
     (tmp_path / "same").mkdir()
     assert not any("windows" in note for note in stack_of(tmp_path / "same", *[tables[0]] * 3).notes)
+
+
+def test_the_same_pixels_of_another_kind_are_no_copy(tmp_path: Path) -> None:
+    """One UID for all, and blank: three slices of two echoes each, and a copy of the first file."""
+    for k in range(6):
+        values = {"EchoTime": 10 + 70 * (k % 2)}
+        uids = ("2.25.1", "2.25.2", "2.25.3")
+        written(tmp_path / f"{k}.dcm", values, VALUES * 0, uids=uids, position=(0, 0, k // 2))
+    (tmp_path / "copy.dcm").write_bytes((tmp_path / "0.dcm").read_bytes())
+    stacks, problems = read_series([tmp_path])
+    assert problems == []
+    assert [len(one.scans) for one in stacks] == [3, 3]
+    assert all("1 of its images are copies of others and are left out" in one.notes for one in stacks)
 
 
 # Functional groups

@@ -205,8 +205,9 @@ def test_very_many_items_and_elements(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_values_whose_end_is_searched_again_and_again(tmp_path: Path) -> None:
     # From each value fragments lead to the file's end, but its delimiter hides in the first, and behind it the next.
-    head = element(0x00091010, "OB", b"", UNDEFINED)
-    path = dicom(tmp_path / "a.dcm", head + item(END + head) * 1000 + image_elements() + PIXELS)
+    head, *others = (element(0x00091010 + k, "OB", b"", UNDEFINED) for k in range(1001))
+    found = b"".join(item(END + other) for other in others)
+    path = dicom(tmp_path / "a.dcm", head + found + image_elements() + PIXELS)
     assert refused(path) == "holds more than 250,000 elements, too many to be read; split it"
 
 
@@ -220,9 +221,9 @@ def test_a_huge_image(tmp_path: Path) -> None:
 
 def test_a_size_that_is_given_again_behind_the_pixels(tmp_path: Path) -> None:
     path = dicom(tmp_path / "a.dcm", image_elements() + PIXELS + element(0x00280010, "US", b"\xff\xff"))
-    assert "holds 64 bytes of pixels, but its header describes 524,280" in refused(path)
-    path = dicom(tmp_path / "a.dcm", image_elements(columns=65535) + PIXELS + element(0x00280010, "US", b"\xff\xff"))
-    assert refused(path).startswith("has 65535 x 65535 pixels")
+    assert refused(path) == "holds an element twice, with different values; copy or export it again"
+    path = dicom(tmp_path / "a.dcm", image_elements() + PIXELS + element(0x00280009, "US", b"\xff\xff"))
+    assert refused(path) == "holds elements of its header behind its pixels; copy or export it again"
 
 
 def test_a_thousand_million_frames(tmp_path: Path) -> None:

@@ -91,11 +91,12 @@ def check_numbers(frame: Frame) -> None:
 
 
 def _check_shape(frame: Frame) -> None:
-    """Refuse a presentation LUT that turns MONOCHROME2 round, which it only belongs to MONOCHROME1 (C.11.6)."""
-    if frame.photometric == "MONOCHROME2" and frame.attributes.text("PresentationLUTShape").upper() == "INVERSE":
+    """Refuse a presentation LUT shape of the other polarity (PS3.3, C.8.11.3.1.2): viewers follow one or the other."""
+    shape = frame.attributes.text("PresentationLUTShape").upper()
+    if shape == {"MONOCHROME1": "IDENTITY", "MONOCHROME2": "INVERSE"}[frame.photometric]:
         raise frame.attributes.refused(
-            "its header says MONOCHROME2, but a PresentationLUTShape of INVERSE, so it is not known whether it is a"
-            " negative; export it again"
+            f"its header says {frame.photometric}, but a PresentationLUTShape of {shape}, so it is not known whether it"
+            " is a negative; export it again"
         )
 
 

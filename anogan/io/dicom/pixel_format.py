@@ -78,6 +78,8 @@ class PixelFormat:
             raise Refused(
                 f"its header says that values of {stored} bits end at bit {high} of {allocated} bits; export it again"
             )
+        if _has_overlay_within(ds, allocated, range(high - stored + 1, high + 1)):
+            raise Refused(f"its header puts an overlay into the {stored} bits of its values; export it again")
         sign = 0 if keyword in _FLOATS else _whole(ds, "PixelRepresentation")
         if sign not in (0, 1) or (sign == 1 and (samples == 3 or allocated == 1)):
             raise Refused(
@@ -161,6 +163,15 @@ def _is_padding(rest: bytes, frame: int, frames: int) -> bool:
     """Whether bytes behind the pixels fill a block: fewer than a frame, which may be one, and none for each frame."""
     each = frames > 1 and len(rest) % frames == 0
     return len(rest) < min(frame, _MAX_PADDING) and not each and not rest.strip(b"\0")
+
+
+def _has_overlay_within(ds: Dataset, allocated: int, bits: range) -> bool:
+    """Whether an overlay without data of its own stands in these bits of the words of the pixels (PS3.5, 8.1.2)."""
+    for group in range(0x6000, 0x6020, 2):
+        size, place, own = (ds.get((group, element)) for element in (0x0100, 0x0102, 0x3000))
+        if size and place and own is None and size.value == allocated > 1 and place.value in bits:
+            return True
+    return False
 
 
 def _whole(ds: Dataset, keyword: str, otherwise: int | None = None) -> int:

@@ -212,9 +212,12 @@ def _read_frames(path: str | os.PathLike[str], single: bool = False) -> list[Fra
             raise several_frames(name, header.frames)
         check_structure(path)
         ds = dcmread(path, force=True)
-        keyword = next((keyword for keyword in PIXEL_KEYWORDS if keyword in ds), None)
-        if keyword is None:
+        held = [keyword for keyword in PIXEL_KEYWORDS if keyword in ds]
+        if not held:
             raise _without_pixels(ds, name)
+        if len(held) > 1:
+            raise Refused(f"{name}: holds both {held[0]} and {held[1]}, of which one belongs; export it again")
+        keyword = held[0]
         groups = ds.get("PerFrameFunctionalGroupsSequence")
         if groups and len(groups) != header.frames:
             raise Refused(f"{name}: says {header.frames} frames, but describes {len(groups)}; export it again")

@@ -37,6 +37,8 @@ _TRAITS = (
     "SOPInstanceUID",
 )
 """What tells images at the same position apart, in the order in which it is tried."""
+_MEANING = (*_TRAITS, "RescaleSlope", "RescaleIntercept", "RescaleType")
+"""What the same pixels may differ in and be another image: blank slices of two echoes are."""
 _SAME_PLACE = 1e-3  # mm
 _MOST_PLANES = 100
 
@@ -84,7 +86,7 @@ def _series(frames: list[Frame], source: str, window: WindowChoice, notes: list[
 
 
 def _unique(frames: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
-    """Leave out the copies of an image: the same UID, the same place and the same pixels."""
+    """Leave out the copies of an image: the same UID, the same place, the same kind and the same values."""
     seen: defaultdict[Hashable, list[Frame]] = defaultdict(list)
     kept = []
     for frame in frames:
@@ -101,6 +103,8 @@ def _unique(frames: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
 
 def _is_copy(frame: Frame, other: Frame) -> bool:
     if frame.geometry != other.geometry or frame.position != other.position:
+        return False
+    if any(frame.attributes.texts(keyword) != other.attributes.texts(keyword) for keyword in _MEANING):
         return False
     # Without a place, a number tells slices apart that look alike, such as blank ones.
     numbers = [one.attributes.text("InstanceNumber") for one in (frame, other)]
