@@ -4,7 +4,7 @@ Basic Application Level Confidentiality Profile (DICOM PS3.15, annex E), and its
 Information with Modified Dates Option. The table of attributes is that of dicom-anonymizer, edition 2026c; it is
 applied at every depth. Beyond the table go private and unknown attributes, overlays, curves, values in another form
 than their attribute has, persons and dates that the table does not name, free text and binary data that no reader of
-the image needs, and text that repeats what the file says of the person.
+the image needs, and text that repeats what the file says of the person (`anogan.privacy.person`).
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from __future__ import annotations
 import datetime
 import logging
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
+from anogan.privacy.person import Person, texts
 from anogan.storage.pseudonym import keyed_hash
 
 # Its log quotes values, and with them perhaps a patient's name.
@@ -79,15 +77,6 @@ _BINARY_KEPT = {
     *(f"{part}{color}PaletteColorLookupTableData" for part in ("", "Segmented") for color in ("Red", "Green", "Blue")),
 }  # fmt: skip
 
-_IDENTIFIERS = (
-    "PatientID", "OtherPatientIDs", "PatientBirthDate", "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber",
-    "MedicalRecordLocator", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "StationName",
-    "IssuerOfPatientID", "AdmissionID", "PatientInstitutionResidence", "CurrentPatientLocation", "DeviceSerialNumber",
-    "InsurancePlanIdentification", "ResponsibleOrganization", "RequestingService", "PersonAddress",
-    "PersonTelephoneNumbers", "ReferringPhysicianAddress", "ReferringPhysicianTelephoneNumbers",
-)  # fmt: skip
-_IDEOGRAM = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
-
 
 def new_uid(uid: str) -> str:
     """Return the UID that stands for another one (DICOM PS3.5, annex B.2: 2.25 and 128 bits)."""
@@ -108,14 +97,14 @@ def clean(ds: Dataset, subject: str, shift_dates: bool, tally: dict[str, Counter
     tally
         Counts what was done to which attribute.
     """
-    _Cleaner(subject, shift_dates, _words(ds), tally).clean(ds)
+    _Cleaner(subject, shift_dates, Person.of(ds), tally).clean(ds)
 
 
 class _Cleaner:
     """Goes through one file's data set and all in it."""
 
-    def __init__(self, subject: str, shift_dates: bool, words: set[str], tally: dict[str, Counter[str]]) -> None:
-        self.shift_dates, self.words, self.tally = shift_dates, words, tally
+    def __init__(self, subject: str, shift_dates: bool, person: Person, tally: dict[str, Counter[str]]) -> None:
+        self.shift_dates, self.person, self.tally = shift_dates, person, tally
         self.days = datetime.timedelta(1 + int(keyed_hash("days", subject), 16) % 3652)
 
     def clean(self, ds: Dataset) -> None:
@@ -159,37 +148,24 @@ class _Cleaner:
         if rule not in ("", KEPT):
             return REMOVED if rule == MAPPED and element.VR != "UI" else rule
         form = _FORMS.get(element.VR)
-        odd = element.VR not in dictionary_VR(tag) or (form and not all(map(form.fullmatch, _texts(element))))
+        odd = element.VR not in dictionary_VR(tag) or (form and not all(map(form.fullmatch, texts(element))))
         needless = (element.VR in _FREE and element.keyword not in _TEXT_KEPT) or (
             element.VR in _BINARY and element.keyword not in _BINARY_KEPT
         )
         if needless and element.VR in _FREE and not odd:  # it may have to be there, and may be empty
             return EMPTIED
-        if odd or needless or element.VR in {*_DATES, "PN", "UN"} or self._repeats(element):
-            return REMOVED
-        kind = element.keyword.endswith("ClassUID") and UID(str(element.value)).is_valid
-        return MAPPED if element.VR == "UI" and not kind else KEPT
-
-    def _repeats(self, element: DataElement) -> bool:
-        """Tell whether a text that the table knows nothing of repeats what the file says of the person.
-
-        A word of five letters counts also within another, an ideogram wherever it stands; a shorter one counts where it
-        stands by itself, but not in a code such as AX, which is everybody's.
-        """
-        if element.VR not in _TEXTS:
-            return False
-        text = _folded("\n".join(_texts(element)))
-        parts = set(re.split(r"[\W_]+", text))
-        return any(
-            (word in parts and (len(word) >= 4 or element.VR != "CS"))
-            or ((len(word) >= 5 or _IDEOGRAM.search(word)) and word in text)
-            for word in self.words
-        )
+        repeats = self.person.is_in(element)
+        if repeats and element.VR == "IS" and not odd:  # a series' number may have to be there, and may be empty
+            return EMPTIED
+        if element.VR == "UI" and not odd:
+            kind = element.keyword.endswith("ClassUID") and UID(str(element.value)).is_valid
+            return KEPT if kind and not repeats else MAPPED
+        return REMOVED if odd or needless or repeats or element.VR in {*_DATES, "PN", "UN"} else KEPT
 
     def _shifted(self, element: DataElement) -> list[str] | None:
         """Return the values moved by the person's number of days; None when one is no date or time."""
         moved = []
-        for value in _texts(element):
+        for value in texts(element):
             parts = _FORMS[element.VR].fullmatch(value)
             if parts is None:
                 return None
@@ -215,70 +191,4 @@ class _Cleaner:
 
 def _mapped(element: DataElement) -> list[str]:
     # UIDs that the standard itself defines, such as a transfer syntax or the frame of an atlas, name no one.
-    return [new_uid(value) if value and UID(value).name == value else value for value in _texts(element)]
-
-
-def _texts(element: DataElement) -> list[str]:
-    values = element.value if isinstance(element.value, MultiValue) else [element.value]
-    return ["" if value is None else str(value).strip() for value in values]
-
-
-def _words(ds: Dataset) -> set[str]:
-    """Return what a file says of persons and places: each whole value and its words.
-
-    They are of at least four characters; of a person's name of at least two, or one ideogram.
-    """
-    found: set[str] = set()
-    for element in _elements(ds):
-        named = element.VR == "PN"
-        if not named and element.keyword not in _IDENTIFIERS:
-            continue
-        for value in _texts(element):
-            spellings = _birth_dates(value) if element.keyword == "PatientBirthDate" else {value, _transcribed(value)}
-            for text in map(_folded, spellings):
-                words = {text, *re.split(r"[\W_]+", text)}
-                found |= {word for word in words if len(word) >= (2 if named else 4) or _IDEOGRAM.search(word)}
-                if named:  # written together, the family's name first or last
-                    for parts in (re.split(r"[\W_]+", group) for group in text.split("=")):
-                        found |= {word for word in ("".join(parts), "".join(parts[::-1])) if len(word) >= 5}
-    return found
-
-
-def _folded(text: str) -> str:
-    """Return a text without case, accents and widths (Unicode normalization form KD)."""
-    apart = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFC", "".join(sign for sign in apart if not unicodedata.combining(sign)))
-
-
-def _transcribed(text: str) -> str:
-    """Return a name as it is spelled where there are no umlauts."""
-    text = unicodedata.normalize("NFC", text.casefold())
-    for sign, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ø", "oe"), ("å", "aa"), ("æ", "ae")):
-        text = text.replace(sign, letters)
-    return text
-
-
-def _birth_dates(value: str) -> set[str]:
-    """Return the ways in which people write a date of birth."""
-    parts = _FORMS["DA"].fullmatch(value)
-    if parts is None or not value:
-        return {value}
-    y, m, d = parts.group("y", "m", "d")
-    short = str(int(d)), str(int(m))
-    return {
-        f"{y}{m}{d}", f"{y}-{m}-{d}", f"{y}.{m}.{d}", f"{y}/{m}/{d}", f"{d}.{m}.{y}", f"{d}/{m}/{y}", f"{m}/{d}/{y}",
-        f"{d}-{m}-{y}", ".".join((*short, y)), "/".join((*short, y)), "/".join((*short[::-1], y)), f"{d}{m}{y}",
-    }  # fmt: skip
-
-
-def _elements(ds: Dataset) -> Iterator[DataElement]:
-    """Yield all elements at every depth that can be read."""
-    for tag in list(ds.keys()):
-        try:
-            element = ds[tag]
-        except Exception:  # it will be removed
-            continue
-        yield element
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _elements(item)
+    return [new_uid(value) if value and UID(value).name == value else value for value in texts(element)]
