@@ -129,6 +129,8 @@ def _series(volume: _Volume, placed: bool, window: Window | None, name: str, det
     step, notes = measure(positions, geometries)
     if not placed:
         notes.append("its header does not say how it lies in the patient")
+    elif not square:
+        notes.append("the axes of its slices are not perpendicular, so their place in the patient is not known")
 
     def scan(k: int, repeat: int) -> Scan:
         values = np.moveaxis(volume.data, axis, 0)[k, :, :, repeat].swapaxes(0, 1)  # columns count along `across`

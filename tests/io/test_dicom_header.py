@@ -84,6 +84,7 @@ NARROW = "which unsigned values of 16 bits cannot be"
             "one of the values of its ImageOrientationPatient",
         ),
         ({"LO:SliceThickness": "1,5"}, "its SliceThickness is no number but has a decimal comma"),
+        ({"SliceThickness": -1}, "its SliceThickness is below 0"),
         ({"SliceThickness": [1, 2]}, "its SliceThickness has 2 values where one belongs"),
         ({"RescaleSlope": "", "RescaleIntercept": ""}, f"its RescaleSlope is empty, {UNIT}"),
         ({"RescaleIntercept": -1024}, f"its header has a RescaleIntercept but no RescaleSlope, {UNIT}"),
@@ -371,6 +372,41 @@ def test_tables_that_differ_within_a_stack_do_not(tmp_path: Path) -> None:
     assert "the windows of its images differ; that of the middle one shows all (a lookup table)" in one.notes
     (tmp_path / "same").mkdir()
     assert not any("windows" in note for note in stack_of(tmp_path / "same", *[tables[0]] * 3).notes)
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd"),
+    [
+        ({"RescaleSlope": 1, "RescaleIntercept": -1024}, {}),
+        ({"RescaleSlope": 1, "RescaleIntercept": 0, "RescaleType": "HU"}, {"RescaleType": "US"}),
+        ({"ModalityLUTSequence": [table()]}, {}),
+        ({"Modality": "CT"}, {"Modality": "MR"}),
+    ],
+)
+def test_a_slice_of_another_unit_is_a_stack_of_its_own(
+    tmp_path: Path, usual: dict[str, Any], odd: dict[str, Any]
+) -> None:
+    for k in range(4):
+        values = {"WindowCenter": 100, "WindowWidth": 200} | (odd if k == 1 else usual)
+        written(tmp_path / f"{k}.dcm", values, uids=("2.25.1", "2.25.2", f"2.25.3{k}"), position=(0, 0, k))
+    stacks, problems = read_series([tmp_path])
+    assert problems == []
+    assert [[Path(scan.source).stem for scan in one.scans] for one in stacks] == [["0", "2", "3"], ["1"]]
+    assert all("its series holds other images too" in one.notes[0] for one in stacks)
+
+
+@pytest.mark.parametrize("odd", [{}, {"RescaleSlope": 1}, {"RescaleSlope": 2, "RescaleIntercept": 0}])
+def test_slices_of_the_same_unit_stay_together(tmp_path: Path, odd: dict[str, Any]) -> None:
+    usual = {"RescaleSlope": 1, "RescaleIntercept": 0}
+    assert len(stack_of(tmp_path, usual, odd, usual).scans) == 3
+
+
+def test_an_order_by_slice_locations_is_told(tmp_path: Path) -> None:
+    headers = [{"ImagePositionPatient": "", "SliceLocation": -k} for k in range(3)]
+    one = stack_of(tmp_path, *headers)
+    assert [Path(scan.source).stem for scan in one.scans] == ["2", "1", "0"]
+    said = "its images have no position in the patient: they stand in the order of their slice locations"
+    assert said in one.notes
 
 
 def test_the_same_pixels_of_another_kind_are_no_copy(tmp_path: Path) -> None:

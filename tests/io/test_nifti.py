@@ -158,6 +158,18 @@ def test_an_unknown_place_is_said(tmp_path: Path) -> None:
     assert series.notes == ("its header does not say how it lies in the patient",)
 
 
+def test_axes_that_are_not_perpendicular_are_said(tmp_path: Path) -> None:
+    affine = np.diag([1.0, 1.0, 3.0, 1.0])
+    affine[0, 1] = 0.3
+    path = tmp_path / "a.nii"
+    image = nibabel.Nifti1Image(VALUES, affine)
+    image.set_sform(affine, 1)
+    image.to_filename(path)
+    series = only(path)
+    assert series.scans[0].geometry is None
+    assert "the axes of its slices are not perpendicular, so their place in the patient is not known" in series.notes
+
+
 def refused(path: Path) -> str:
     with pytest.raises(ValueError) as caught:
         read_frames(path)

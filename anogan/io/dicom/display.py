@@ -88,6 +88,8 @@ def check_numbers(frame: Frame) -> None:
     _ = frame.spacing, frame.geometry, frame.position
     for keyword in ("InstanceNumber", "SpacingBetweenSlices", "GantryDetectorTilt", "SliceThickness"):
         attributes.number(keyword)
+    if (attributes.number("SliceThickness") or 0) < 0:
+        raise attributes.refused("its SliceThickness is below 0; export it again")
 
 
 def _check_shape(frame: Frame) -> None:

@@ -62,6 +62,16 @@ def rescale(frame: Frame) -> tuple[float, float]:
     return 1.0 if slope is None else slope, intercept or 0.0
 
 
+def unit_of(frame: Frame) -> str:
+    """Return how the header makes values of stored ones: "transformed", "the same", or "" where it says nothing."""
+    told = _transformation(frame)
+    if told.get("ModalityLUTSequence"):
+        return "transformed"
+    if not any(told.holds(keyword) for keyword in ("RescaleSlope", "RescaleIntercept")):
+        return ""
+    return "the same" if rescale(frame) == (1, 0) else "transformed"
+
+
 def may_be_negative(frame: Frame) -> bool:
     """Whether the values that a VOI LUT takes are signed, as the modality LUT makes them (PS3.3, C.11.2.1.1).
 

@@ -11,6 +11,7 @@ from pydicom.datadict import dictionary_description
 from anogan.errors import Refused
 from anogan.io.dicom.attributes import Frame
 from anogan.io.dicom.display import show
+from anogan.io.dicom.modality import unit_of
 from anogan.io.pixels import WindowChoice
 from anogan.io.places import measure, orientation
 from anogan.series import Series
@@ -46,7 +47,7 @@ _MOST_PLANES = 100
 def stack(frames: Sequence[Frame], source: str, window: WindowChoice, notes: Sequence[str] = ()) -> list[Series]:
     """Return the stacks in the frames of one series, each in the order of its positions.
 
-    Frames of another size, color, spacing, orientation or frame of reference are a stack of their own, and so are
+    Frames of another size, color, unit, spacing, orientation or frame of reference are a stack of their own, and so are
     echoes, phases and other images at the same positions: they are not mixed, and a note says so. An image that is
     there twice counts once. Without positions, frames stand in the order of instance and frame numbers. All stacks
     carry `notes`.
@@ -76,6 +77,10 @@ def _series(frames: list[Frame], source: str, window: WindowChoice, notes: list[
     if len(frames) > 1 and None in positions:
         order = "numbers" if _numbered(frames) else "files' names, for nothing in their headers orders them"
         place_notes.append(f"its images have no position in the patient: they stand in the order of their {order}")
+    elif len(frames) > 1 and frames[0].geometry is None:
+        place_notes.append(
+            "its images have no position in the patient: they stand in the order of their slice locations"
+        )
     place_notes += sorted({frame.sizeless for frame in frames} - {""})
     told = head.number("SpacingBetweenSlices")
     if step and told and told > 0 and (times := step / told) > 1.5 and abs(times - round(times)) < 0.05:
@@ -130,6 +135,8 @@ def _same_plane(one: Frame, other: Frame) -> bool:
         return False
     if (one.spacing is None) != (other.spacing is None) or (one.geometry is None) != (other.geometry is None):
         return False
+    if _other_unit(one, other):
+        return False
     if one.spacing is not None and not np.allclose(one.spacing, other.spacing or (), rtol=1e-3):
         return False
     if one.geometry is None or other.geometry is None:
@@ -137,6 +144,18 @@ def _same_plane(one: Frame, other: Frame) -> bool:
     mine, its = one.geometry, other.geometry
     turned = np.abs(np.subtract([mine.along_row, mine.along_column], [its.along_row, its.along_column]))
     return mine.frame_of_reference_uid == its.frame_of_reference_uid and float(turned.max()) < 1e-3
+
+
+def _other_unit(one: Frame, other: Frame) -> bool:
+    """Whether headers name other modalities or units, or one does not say of what unit its values are, as the other's.
+
+    A slice of a CT without its rescale would be 1024 Hounsfield units off.
+    """
+    for keyword in ("Modality", "RescaleType"):
+        named = {frame.attributes.text(keyword) for frame in (one, other)} - {""}
+        if len(named) > 1:
+            return True
+    return {unit_of(one), unit_of(other)} == {"", "transformed"}
 
 
 def _by_trait(frames: list[Frame], source: str) -> list[tuple[list[Frame], list[str]]]:
