@@ -116,7 +116,8 @@ def test_the_table_says_the_same(tmp_path: Path) -> None:
     assert (two["status"], two["score"], two["flagged"], two["component_gaussian"]) == ("not scored", "", "", "")
 
 
-def test_a_spreadsheet_runs_no_name_and_no_reason(tmp_path: Path) -> None:
+def test_a_spreadsheet_runs_no_name_and_no_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a file is named as it was given
     with ResultsWriter(tmp_path, SUMMARY) as writer:
         writer.add(*scored(Path('=HYPERLINK("x").png'), shape=(8, 8)), label="healthy")
         writer.add_failure("@SUM(A1)", "-1 is no image")
