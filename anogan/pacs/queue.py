@@ -109,6 +109,10 @@ class Queue:
             study = session.get(Study, header.study)
             if study is not None and study.subject != header.subject:
                 return "its objects are of several patients"
+            said = select(Owner.subject, Owner.numbered, Owner.name, Owner.born, Owner.sex).distinct()
+            others = said.join(Instance).where(Instance.study == header.study, Instance.uid != header.uid)
+            if what := contradiction([*(Person(*row) for row in session.execute(others)), header.person]):
+                return f"its objects have {what}, so they may be of several"
             return ""
 
     def quarantine(self, header: Header, why: str) -> None:

@@ -224,6 +224,11 @@ def test_sending_records_each_object_as_it_goes(queue: Queue, tmp_path: Path) ->
         (replace(HEADER, digest="new", person=Person("pseudonym", True, "eva")), "an object came again as another"),
         (replace(HEADER, uid="1.9", digest="new", person=OTHER), "its objects are of several patients"),
         (replace(HEADER, uid="1.9", digest="new", person=Person("of study")), "its objects are of several patients"),
+        (
+            replace(HEADER, uid="1.9", digest="new", person=Person("pseudonym", True, "eva")),
+            "its objects have 2 patients",
+        ),
+        (replace(HEADER, uid="1.9", digest="new", person=Person("pseudonym", True, "", "born")), ""),
         (replace(HEADER, uid="1.9", digest="new", study="1.5", person=OTHER), ""),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,8 +25,10 @@ class Person(NamedTuple):
         The pseudonym, see `anogan.storage.pseudonym.pseudonym`.
     numbered
         Whether it has a patient's number, so that `subject` stands for more than the study.
-    name, born, sex
-        Of PatientName, PatientBirthDate and PatientSex.
+    name
+        Of the groups of PatientName (letters, ideograms, sounds), joined by commas.
+    born, sex
+        Of PatientBirthDate and PatientSex.
     """
 
     subject: str = ""
@@ -53,9 +58,9 @@ def person(ds: Any) -> Person:
         There is no key of pseudonyms.
     """
     number = str(ds.get("PatientID") or "").strip()
-    parts = {"name": _name(ds), "born": _text(ds, "PatientBirthDate"), "sex": _text(ds, "PatientSex")}
-    hashed = {key: keyed_hash(f"patient's {key}", text)[:12] if text else "" for key, text in parts.items()}
-    return Person(pseudonym(ds), bool(number), **hashed)
+    name = ",".join(_hash("name", group) for group in _names(ds)).rstrip(",")
+    born = re.sub(r"^(\d{4})[.](\d\d)[.](\d\d)$", r"\1\2\3", _text(ds, "PatientBirthDate"))  # as before DICOM 3.0
+    return Person(pseudonym(ds), bool(number), name, _hash("born", born), _hash("sex", _text(ds, "PatientSex")))
 
 
 def contradiction(persons: Iterable[Person]) -> str:
@@ -63,7 +68,7 @@ def contradiction(persons: Iterable[Person]) -> str:
     found = set(persons)
     for words, values in (
         ("patients' numbers", {one.subject for one in found if one.numbered}),
-        ("patients' names", {one.name for one in found if one.name}),
+        ("patients' names", _other_names({one.name for one in found if one.name})),
         ("dates of birth", {one.born for one in found if one.born}),
         ("sexes", {one.sex for one in found if one.sex}),
     ):
@@ -98,12 +103,34 @@ def by_person(files: Sequence[tuple[Path, Header]], source: str) -> list[list[tu
     return list(groups.values())
 
 
-def _name(ds: Any) -> str:
-    """Return a name without what spelling leaves open: case, spaces and empty components (PS3.5, 6.2.1)."""
-    groups = str(ds.get("PatientName") or "").split("=")
-    group = next((group for group in groups if group.strip(" ^")), "")
-    return "^".join(" ".join(part.split()) for part in group.casefold().split("^")).rstrip("^")
+def _hash(kind: str, text: str) -> str:
+    return keyed_hash(f"patient's {kind}", text)[:12] if text else ""
+
+
+def _names(ds: Any) -> list[str]:
+    """Return the groups of a name without what spelling leaves open (PS3.5, 6.2.1).
+
+    That is case, width, how an accent is encoded, a title, and which signs stand between the parts.
+    """
+    groups = []
+    for group in _compatible(str(ds.get("PatientName") or "").casefold()).split("="):
+        family, given, middle, _, *suffix = [*group.split("^"), "", "", ""]
+        groups.append(" ".join(re.findall(r"[^\W_]+", " ".join((family, given, middle, *suffix)))))
+    return groups
+
+
+def _other_names(names: set[str]) -> set[str]:
+    """Return the names if two of them differ: in a group that both have, or because they have none in common."""
+    for one, other in itertools.combinations(names, 2):
+        shared = [pair for pair in zip(one.split(","), other.split(","), strict=False) if all(pair)]
+        if not shared or any(mine != its for mine, its in shared):
+            return names
+    return set()
 
 
 def _text(ds: Any, keyword: str) -> str:
-    return str(ds.get(keyword) or "").strip().upper()
+    return _compatible(str(ds.get(keyword) or "")).strip().upper()
+
+
+def _compatible(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
