@@ -196,6 +196,40 @@ def test_copies_count_once(tmp_path: Path) -> None:
     assert series.notes == ("1 of its images are copies of others and are left out",)
 
 
+def test_images_that_came_again_under_other_uids_count_once(tmp_path: Path) -> None:
+    slices(tmp_path, PLACES)
+    for k in (0, 2):
+        ds = dcmread(tmp_path / f"{k:03}.dcm")
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"2.25.9.{k}"
+        ds.save_as(tmp_path / f"again-{k}.dcm")
+    series = only(tmp_path)
+    assert marks(series) == [0, 1, 2]
+    assert series.notes == ("2 of its images came again under another SOP instance UID and are left out",)
+
+
+def test_one_that_came_again_with_other_pixels_is_refused(tmp_path: Path) -> None:
+    slices(tmp_path, PLACES)
+    ds = dcmread(tmp_path / "001.dcm")
+    ds.PixelData = bytes(40)
+    ds.save_as(tmp_path / "again.dcm")
+    series, ((_, reason),) = read_series([tmp_path])
+    assert series == []
+    assert "2 images at the same position of one series that nothing in the headers tells apart" in reason
+
+
+@pytest.mark.parametrize(("keyword", "values"), [("Modality", ("CT", "PT")), ("Units", ("BQML", "CNTS"))])
+def test_modalities_and_units_are_not_mixed(tmp_path: Path, keyword: str, values: tuple[str, str]) -> None:
+    places = [(0, 0, 3 * k) for k in range(4)]
+    series, problems = read_series([slices(tmp_path, places, edit=setting(**{keyword: [*values, *values]}))])
+    assert problems == []
+    assert [marks(one) for one in series] == [[0, 2], [1, 3]]
+
+
+def test_a_modality_that_one_slice_leaves_unsaid_parts_nothing(tmp_path: Path) -> None:
+    series = only(slices(tmp_path, PLACES, edit=setting(Modality=["MR", "", "MR"])))
+    assert (marks(series), series.notes) == ([0, 1, 2], ())
+
+
 def test_a_localizer_of_another_orientation_is_a_stack_of_its_own(tmp_path: Path) -> None:
     slices(tmp_path, PLACES)
     slices(tmp_path, [(0, 0, 1)], orientation=SAGITTAL, start=3)

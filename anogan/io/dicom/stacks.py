@@ -38,7 +38,7 @@ _TRAITS = (
     "SOPInstanceUID",
 )
 """What tells images at the same position apart, in the order in which it is tried."""
-_MEANING = (*_TRAITS, "RescaleSlope", "RescaleIntercept", "RescaleType")
+_MEANING = (*_TRAITS[:-1], "RescaleSlope", "RescaleIntercept", "RescaleType")
 """What the same pixels may differ in and be another image: blank slices of two echoes are."""
 _SAME_PLACE = 1e-3  # mm
 _MOST_PLANES = 100
@@ -49,8 +49,8 @@ def stack(frames: Sequence[Frame], source: str, window: WindowChoice, notes: Seq
 
     Frames of another size, color, unit, spacing, orientation or frame of reference are a stack of their own, and so are
     echoes, phases and other images at the same positions: they are not mixed, and a note says so. An image that is
-    there twice counts once. Without positions, frames stand in the order of instance and frame numbers. All stacks
-    carry `notes`.
+    there twice counts once, also where it came again under another UID. Without positions, frames stand in the order of
+    instance and frame numbers. All stacks carry `notes`.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _other_unit(one: Frame, other: Frame) -> bool:
 
     A slice of a CT without its rescale would be 1024 Hounsfield units off.
     """
-    for keyword in ("Modality", "RescaleType"):
+    for keyword in ("Modality", "Units", "RescaleType"):
         named = {frame.attributes.text(keyword) for frame in (one, other)} - {""}
         if len(named) > 1:
             return True
@@ -176,6 +176,14 @@ def _by_trait(frames: list[Frame], source: str) -> list[tuple[list[Frame], list[
                 note = f"its series holds {len(parts)} stacks; this one has the {name} {value or 'empty'}"
                 stacks += [(part, [note.removesuffix(".0"), *notes]) for part, notes in _by_trait(among, source)]
             return stacks
+    here: defaultdict[float | None, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if not any(_is_copy(frame, other) for other in here[frame.position]):
+            here[frame.position].append(frame)
+    kept = [frame for part in here.values() for frame in part]
+    if len(kept) < len(frames):
+        note = f"{len(frames) - len(kept)} of its images came again under another SOP instance UID and are left out"
+        return [(part, [note, *notes]) for part, notes in _by_trait(kept, source)]
     raise Refused(
         f"{source}: holds {crowd} images at the same position of one series that nothing in the headers tells apart;"
         " export each stack as a series of its own"
