@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from anogan.io import read_scan, read_series
 from anogan.io.dicom import write_dicom
@@ -300,6 +300,18 @@ def test_both_tables_one_after_the_other(tmp_path: Path) -> None:
     values = {"ModalityLUTSequence": [modality], "VOILUTSequence": [table(3, 7)]}
     pixels = read_scan(written(tmp_path / "a.dcm", values)).pixels[0]
     np.testing.assert_allclose(pixels, [0, 0, 0.2, 1, 1, 1], atol=1e-6)
+
+
+def test_a_voi_table_behind_a_modality_table_is_unsigned_whatever_the_pixels_are(tmp_path: Path) -> None:
+    """By hand: stored -1 and 0 become 40000 and 40001, of which a table from 40000 on makes .2 and 1."""
+    modality = item(SS__LUTDescriptor=[2, -1, 16], US__LUTData=[40000, 40001])
+    values = {"ModalityLUTSequence": [modality], "VOILUTSequence": [table(2, 40000, 8, (51, 255))]}
+    path = written(tmp_path / "a.dcm", values, np.array([[-5, -1, 0, 9]], np.int16))
+    for _ in ("explicit", "implicit, which does not say the sign"):
+        np.testing.assert_allclose(read_scan(path).pixels, [[0.2, 0.2, 1, 1]], atol=1e-6)
+        ds = dcmread(path)
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        dcmwrite(path, ds, implicit_vr=True, little_endian=True, force_encoding=True)
 
 
 def palette(bits: int = 16, count: int = 3, **more: Any) -> dict[str, Any]:

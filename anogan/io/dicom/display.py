@@ -139,7 +139,11 @@ def _scan(frame: Frame, pixels: np.ndarray, window: str = "", clipped: float | N
 
 def _views(frames: Sequence[Frame], window: WindowChoice) -> tuple[list[Window | Table], list[str]]:
     """Return how each frame is shown."""
-    found = [_view(frame, window) for frame in frames]
+    found: list[Window | Table | None] = []
+    for frame in frames:
+        view, last = _view(frame, window), found[-1] if found else None
+        alike = view is not None and last is not None and _same(view, last)
+        found.append(last if alike else view)  # a thousand slices may each bring the same table
     given = [view for view in found if view is not None]
     if not given:
         return [_whole_range(frames)] * len(frames), []

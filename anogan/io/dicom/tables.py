@@ -126,7 +126,11 @@ def _descriptor(ds: Dataset, keyword: str, name: str, attributes: Attributes, si
     if any(number != int(number) or not -_MOST // 2 <= number < _MOST for number in numbers):
         raise attributes.refused(f"the {keyword} of its {name} is not of 16 bits; export it again")
     count, first, bits = (int(number) for number in numbers)
-    return count % _MOST or _MOST, first - _MOST if signed and first >= _MOST // 2 else first, bits
+    if signed and first >= _MOST // 2:
+        first -= _MOST
+    elif not signed and first < 0 and attributes.ds.original_encoding[0]:  # implicit VR: pydicom has guessed the sign
+        first += _MOST
+    return count % _MOST or _MOST, first, bits
 
 
 def _entries(ds: Dataset, keyword: str, count: int, bits: int, name: str, attributes: Attributes) -> np.ndarray:
