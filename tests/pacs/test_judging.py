@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -346,7 +347,11 @@ def test_a_deletion_waits_for_what_is_being_put_on_the_desk(study: Path, tiny_ru
             assert deletion.is_alive()
             return desk.add(case)
 
-    judge_with(tiny_run, Detector.load(tiny_run), Slow(), tmp_path / "store" / "desk")(study)  # type: ignore[arg-type]
+    judge = judge_with(tiny_run, Detector.load(tiny_run), Slow(), tmp_path / "store" / "desk")  # type: ignore[arg-type]
+    with contextlib.suppress(
+        ValueError
+    ):  # the deletion may come before the results and take their folder
+        judge(study)
     deletion.join()
     assert desk.counts() == {"open": 1}
     assert not study.exists()
