@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 import numpy as np
+
+from anogan.errors import Code
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,31 @@ class Scan:
             raise ValueError(f"{self.source}: expected pixels in [0, 1], got {low:g} to {high:g}")
 
 
+class Outcome(StrEnum):
+    """What became of a case, in the words that people read. There is no "normal"."""
+
+    FLAGGED = "flagged"
+    NOT_FLAGGED = "not flagged"
+    UNDECIDED = "not decided"
+    NOT_CALIBRATED = "not calibrated"
+    NOT_SCORED = "not scored"
+
+    @classmethod
+    def of(cls, status: str, flagged: bool | None, p_value: float | None) -> Outcome:
+        """Return what the fields say in which results, the desk and the API keep it.
+
+        Examples
+        --------
+        >>> Outcome.of("scored", None, 0.2)
+        <Outcome.UNDECIDED: 'not decided'>
+        """
+        if status != "scored":
+            return cls.NOT_SCORED
+        if flagged is None:
+            return cls.NOT_CALIBRATED if p_value is None else cls.UNDECIDED
+        return cls.FLAGGED if flagged else cls.NOT_FLAGGED
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """What a detector says of one scan.
@@ -153,6 +181,8 @@ class Result:
         all places in (0, 1].
     seconds
         Time spent on this scan.
+    code
+        What kind of reason `reason` is.
     """
 
     source: str
@@ -169,3 +199,9 @@ class Result:
     notes: tuple[str, ...] = ()
     nearest: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    code: Code = Code.OTHER
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        return Outcome.of(self.status, self.flagged, self.p_value)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from anogan.scan import Result, Scan
+from anogan.errors import Code
+from anogan.scan import Outcome, Result, Scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +101,8 @@ class SeriesResult:
         Score of each component.
     seconds
         Time spent on the series.
+    code
+        What kind of reason `reason` is.
     """
 
     source: str
@@ -112,3 +115,9 @@ class SeriesResult:
     top: tuple[int, ...] = ()
     components: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    code: Code = Code.OTHER
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        return Outcome.of(self.status, self.flagged, self.p_value)

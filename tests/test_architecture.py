@@ -21,7 +21,7 @@ LAYERS = [
     {"detector"},
     {"linkage", "evaluation", "review"},
     {"assurance"},
-    {"privacy"},
+    {"privacy", "service"},
     {"pacs", "api"},
     {"cli"},
     {"dashboard"},

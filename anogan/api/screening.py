@@ -53,6 +53,7 @@ from anogan.results.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.results.writing import write_one
 from anogan.review.cases import NewCase
 from anogan.scan import Result, Scan
+from anogan.service import Inspector
 from anogan.storage.atomic import sync
 
 log = logging.getLogger("anogan.api")
@@ -134,6 +135,7 @@ class Screener:
         self._summary = detector.summary()
         self._name = f"{self._summary['name']} {self._summary['hash']}"
         self._map_range = detector.map_range
+        self._inspector = Inspector(run, detector)
         self._watch = Watch(run, detector.calibration, monitor)
         self._read, self._write = engine, engine.execution_options(write=True)
         self._cases, self._incoming = store.resolve() / "cases", store.resolve() / "incoming"
@@ -160,7 +162,7 @@ class Screener:
 
     def judge(self, scans: Sequence[Scan]) -> list[Result]:
         """Judge a batch."""
-        return list(self.detector.inspect_many(scans, batch=len(scans)))
+        return list(self._inspector.inspect_many(scans, batch=len(scans)))
 
     def recover(self) -> None:
         """Finish what a killed server had begun: what it had not accepted goes, what it had is delivered."""
@@ -256,7 +258,7 @@ class Screener:
             return None if row is None else _screening(row)
 
     def _keep(self, sent: Sent, scan: Scan, result: Result) -> Screening:
-        decision, reasons = decide(result, self.detector.calibration, self._watch.alarm(), sent.group)
+        decision, reasons = decide(result, self.detector.calibration, sent.group)
         scored = result.status == "scored"
         row = ScreeningRow(
             id=secrets.token_hex(8),

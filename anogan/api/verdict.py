@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from anogan.assurance import drift
 from anogan.detector.calibration import Calibration
-from anogan.scan import Result
+from anogan.errors import Code
+from anogan.scan import Outcome, Result
 
 Decision = Literal["pass", "review", "not scored", "not decided"]
 
@@ -24,9 +24,7 @@ _COMPONENTS = {
 }
 
 
-def decide(
-    result: Result, calibration: Calibration | None, paused: bool, group: str = ""
-) -> tuple[Decision, list[str]]:
+def decide(result: Result, calibration: Calibration | None, group: str = "") -> tuple[Decision, list[str]]:
     """Return the decision and its reasons.
 
     Parameters
@@ -35,8 +33,6 @@ def decide(
         What the detector says.
     calibration
         Its operating point, or None.
-    paused
-        Whether the drift monitor has an alarm.
     group
         The photo's site or scanner, where these are calibrated by themselves.
 
@@ -52,17 +48,15 @@ def decide(
         return "not scored", [words(result.reason)]
     if calibration is None:
         return "not decided", ["the detector is not calibrated, so its scores decide nothing"]
-    if paused:
-        return "not decided", [drift.PAUSED]
     own = calibration.of(group)
-    if result.p_value is None or own is None:
+    if result.p_value is None or own is None or result.code is Code.PAUSED:
         return "not decided", [words(result.reason)]
     unusual = max(result.components, key=lambda name: result.components[name])
     share = f"{100 * result.p_value:.3g} % of healthy photos are expected to score as high"
     most = f"most unusual: {_COMPONENTS.get(unusual, unusual)}"
-    if result.flagged is None:
+    if result.outcome is Outcome.UNDECIDED:
         return "review", [words(result.reason), share, most]
-    if result.flagged:
+    if result.outcome is Outcome.FLAGGED:
         return "review", [f"the score {result.score:.3g} reaches {own.threshold:.3g}", share, most]
     return "pass", [f"the score {result.score:.3g} is below {own.threshold:.3g}", share]
 

@@ -1,4 +1,4 @@
-"""The drift monitor of a run, as a server heeds it and feeds it."""
+"""The drift monitor of a run, as a server feeds it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ EVERY, MOST = 10.0, 100  # seconds, and cases, after which what was scored is co
 
 
 class Watch:
-    """Whether the drift monitor of a calibration has an alarm; its file is read again when it has changed.
-
-    The server goes on by the calibration that it has in memory, and so does its alarm: also while the run has another.
+    """Count what is scored in the drift monitor of the calibration that the server has in memory.
 
     Parameters
     ----------
@@ -39,24 +37,11 @@ class Watch:
     def __init__(self, run: Path, calibration: Calibration | None, feed: bool = False) -> None:
         if feed:
             drift.Monitor.open(run)
-        self._run, self._calibration, self._feed = run, calibration, feed
+        self._run, self._feed = run, feed
         self._identity = "" if calibration is None else drift.Monitor(calibration.scores).identity
-        self._seen = self._stamp()  # first: what changes while it is read is read again
-        self._alarm, self._damaged = drift.alarm_of(run, calibration), False
         self._waiting: list[tuple[drift.Case, Path]] = []
         self._since = time.monotonic()
         self._lock = threading.Lock()
-
-    def alarm(self) -> bool:
-        """Tell whether the monitor has an alarm, or cannot be read."""
-        if (stamp := self._stamp()) != self._seen:
-            self._seen = stamp
-            try:
-                self._alarm, self._damaged = drift.alarm_of(self._run, self._calibration, self._alarm), False
-            except ValueError as error:  # nobody knows whether the calibration still holds
-                log.error("%s", error)
-                self._damaged = True
-        return self._alarm or self._damaged
 
     def count(self, case: drift.Case, folder: Path) -> None:
         """Have a scored case counted, at once or with those of the next seconds.
@@ -98,13 +83,6 @@ class Watch:
         self.flush(person)
         with self._lock:
             erase_counted(self._run, person)
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            found = (self._run / "drift.json").stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size
 
 
 def _why(error: Exception) -> str:

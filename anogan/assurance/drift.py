@@ -27,14 +27,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import ks_2samp
 
 from anogan.detector.calibration import Calibration
-from anogan.scan import Result
-from anogan.series import SeriesResult
 from anogan.storage.atomic import alone, write_bytes
 from anogan.storage.documents import json_value
 from anogan.storage.pseudonym import person_hash
@@ -49,8 +47,7 @@ LEAST_DEVIATION = 0.01  # in healthy deviations: calibration images below it are
 PATIENCE = 60.0  # seconds: who changes the monitor needs milliseconds
 PAUSED = "the calibration no longer holds, see `anogan drift`"
 _FORMAT = 1
-Judged = TypeVar("Judged", Result, SeriesResult)
-_FILE = "drift.json"
+FILE = "drift.json"
 
 
 class Case(NamedTuple):
@@ -308,12 +305,12 @@ class Monitor:
             "scores": self.scores,
             "seen": sorted(self.seen),
         }
-        write_bytes(run / _FILE, f"{json.dumps(kept, allow_nan=False)}\n".encode())
+        write_bytes(run / FILE, f"{json.dumps(kept, allow_nan=False)}\n".encode())
 
 
 def warning(run: Path) -> str:
     """Return what `Monitor.warning` says of a run folder; "" where nothing is monitored."""
-    return Monitor.open(run).warning() if (run / _FILE).is_file() else ""
+    return Monitor.open(run).warning() if (run / FILE).is_file() else ""
 
 
 def alarm_of(run: Path, calibration: Calibration | None, before: bool = False) -> bool:
@@ -332,14 +329,9 @@ def alarm_of(run: Path, calibration: Calibration | None, before: bool = False) -
     return state["alarm"] is not None
 
 
-def pause(result: Judged) -> Judged:
-    """Return the result without a decision, and with the reason: what an alarm makes of it."""
-    return result if result.flagged is None else replace(result, flagged=None, reason=PAUSED)
-
-
 def _kept(run: Path) -> tuple[str, dict[str, Any]] | None:
     """Return the identity of the calibration whose monitor is kept in a run folder, and its state; None: none is."""
-    path = run / _FILE
+    path = run / FILE
     if not path.is_file():
         return None
     try:

@@ -57,9 +57,9 @@ def export(
     With --desk, what this detector, at this threshold, says of the same slices becomes verified objects where a reader
     has confirmed and signed it: the report names the reader, is final, and follows on the unverified one.
     """
-    from anogan.assurance import drift
     from anogan.io import iter_series
     from anogan.results.dicom import KINDS, write_derived
+    from anogan.service import Inspector
 
     if bool(desk) != bool(organization):
         raise typer.BadParameter("give both, or neither", param_hint="'--desk', '--organization'")
@@ -73,13 +73,12 @@ def export(
     if opened is not None:
         opened.reader.need("export")
     detector = load_detector(run)
-    summary, paused = detector.summary(series=True), drift.warning(run)
+    summary, inspector = detector.summary(series=True), Inspector(run, detector)
     problems: list[tuple[Path, str]] = []
     written, count = 0, 0
     for series in iter_series(sources, problems, detector.config.input.window):
         count += 1
-        result = detector.inspect_series(series)
-        result = drift.pause(result) if paused else result
+        result = inspector.inspect_series(series)
         if result.status != "scored":
             problems.append((Path(series.source), result.reason))
         try:
@@ -89,12 +88,11 @@ def export(
             problems.append((Path(series.source), sentence(error)))
             continue
         written += len(made)
-        verdict = {None: "not decided", True: "flagged", False: "not flagged"}[result.flagged]
-        said = f"score {result.score:.3f}, {verdict}" if result.status == "scored" else "not scored"
+        said = f"score {result.score:.3f}, {result.outcome}" if result.status == "scored" else result.outcome
         by = "" if verified is None else f", verified by {verified.reader}"
         say(f"{series.source}: {len(series.scans)} slices, {said}, {len(made)} objects{by}")
-    if paused:
-        say(f"warning: {paused}", err=True)
+    if warning := inspector.alarm.warning():
+        say(f"warning: {warning}", err=True)
     say(f"{written} objects of {count} series are in {out}")
     finish(problems, "or series not scored or not written")
 

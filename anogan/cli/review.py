@@ -66,8 +66,15 @@ def list_cases(
     table = Table("case", "title", "subject", "p-value", "flag", "state", "reader")
     for case in page.cases:
         p_value = "-" if case.p_value is None else f"{case.p_value:.3f}"
-        flag = case.status if case.flagged is None else "flagged" if case.flagged else "not flagged"
-        table.add_row(str(case.id), case.title, case.subject, p_value, flag, case.state, case.reader)
+        table.add_row(
+            str(case.id),
+            case.title,
+            case.subject,
+            p_value,
+            case.status if case.blind else case.outcome,
+            case.state,
+            case.reader,
+        )
     console = plain_console()
     if page.cases:
         console.print(table)

@@ -80,6 +80,7 @@ def inspect(
     from anogan.io.files import passed_over
     from anogan.metrics.discovery import discoveries
     from anogan.results.writing import ResultsWriter
+    from anogan.service import Inspector
 
     archives = unpack(context, paths)
     files = find_images(archives.paths)
@@ -90,8 +91,8 @@ def inspect(
         discoveries([], fdr)  # refuses what is no rate before the scoring
         if detector.calibration is None:
             raise ValueError(f"{run}: is not calibrated, so there are no p-values for --fdr; run `anogan calibrate`")
-    watch = drift.Monitor.open(run) if detector.calibration is not None else None
-    if watch is None and monitor:
+    inspector = Inspector(run, detector)
+    if detector.calibration is None and monitor:
         raise ValueError(f"{run}: is not calibrated, so there is nothing to monitor; run `anogan calibrate` first")
     cases: list[drift.Case] = []
     results: list[Result] = []
@@ -116,10 +117,8 @@ def inspect(
                 waiting.append((path, name, scan))
                 yield scan
 
-        for result in detector.inspect_many(scans(), examples=True):
+        for result in inspector.inspect_many(scans(), examples=True):
             path, name, scan = waiting.popleft()
-            if watch is not None and watch.alarm is not None:
-                result = drift.pause(result)
             case = writer.add(scan, result, file=path)
             # Of what was drawn, the maps of hundreds of large images are more than a machine's memory.
             results.append(dataclasses.replace(result, anomaly_map=None, reconstruction=None, component_maps={}))
@@ -129,22 +128,13 @@ def inspect(
                 cases.append(drift.Case(case, scan.subject, result.score, result.components))
             bar(len(results) + len(problems), len(files))
 
-        if watch is not None:
-            if monitor:
-                with drift.Monitor.change(run) as now:  # on top of what others have counted meanwhile
-                    if now.identity == watch.identity:
-                        now.add(cases)
-                        now.save(run)
-                        watch = now
-                    else:
-                        say(f"warning: {run} was calibrated again meanwhile: nothing was counted", err=True)
-            if watch.alarm is not None:  # also one that these very cases have set off
-                writer.withhold(drift.PAUSED)
-                results = [drift.pause(result) for result in results]
+        if monitor and not inspector.count(cases):
+            say(f"warning: {run} was calibrated again meanwhile: nothing was counted", err=True)
+        results = inspector.settle(writer, results)
 
     _print_results([result for result in results if result.status == "scored"])
-    if watch is not None and watch.alarm is not None:
-        say(f"warning: {watch.warning()}", err=True)
+    if warning := inspector.alarm.warning():
+        say(f"warning: {warning}", err=True)
     elif fdr is not None:
         found = writer.discoveries
         say(f"{sum(map(bool, found))} of {len(found)} in the work list are discoveries at {fdr:.1%}")
@@ -154,10 +144,10 @@ def inspect(
 
 
 def _inspect_series(run: Path, archives: Unpacked, out: Path, fdr: float | None, desk: str) -> None:
-    from anogan.assurance import drift
     from anogan.io import iter_series
     from anogan.metrics.discovery import discoveries
     from anogan.results.writing import ResultsWriter
+    from anogan.service import Inspector
 
     detector = load_detector(run)
     if fdr is not None:
@@ -167,16 +157,15 @@ def _inspect_series(run: Path, archives: Unpacked, out: Path, fdr: float | None,
                 f"{run}: is not calibrated for series, so there are no p-values for --fdr; run `anogan calibrate "
                 f"{run} DATA --series`"
             )
-    paused = drift.warning(run)
+    inspector = Inspector(run, detector)
     results: list[SeriesResult] = []
     problems = archives.problems
     unread: list[tuple[Path, str]] = []
     with ResultsWriter(out, detector.summary(series=True), fdr) as writer, Bar("scoring series") as bar:
         for one in iter_series(archives.paths, unread, detector.config.input.window):
             one = dataclasses.replace(one, source=archives.name(one.source))
-            result = detector.inspect_series(one)
+            result = inspector.inspect_series(one)
             result = dataclasses.replace(result, reason=archives.name(result.reason))
-            result = drift.pause(result) if paused else result
             writer.add_series(one, result)
             results.append(dataclasses.replace(result, slices=()))
             bar(len(results), len(results))  # how many there are shows only once the last file is read
@@ -185,8 +174,8 @@ def _inspect_series(run: Path, archives: Unpacked, out: Path, fdr: float | None,
             writer.add_failure(path, reason)
     problems += [(Path(result.source), result.reason) for result in results if result.status != "scored"]
     _print_results([result for result in results if result.status == "scored"])
-    if paused:
-        say(f"warning: {paused}", err=True)
+    if warning := inspector.alarm.warning():
+        say(f"warning: {warning}", err=True)
     elif fdr is not None:
         say(f"{sum(map(bool, writer.discoveries))} of the work list are discoveries at {fdr:.1%}")
     say(f"pictures of the top slices, results.json and results.csv are in {out}")
@@ -198,32 +187,28 @@ def _hand_over(results: Path, database: str) -> None:
     """Put a work list on a review desk, if one is named."""
     if not database:
         return
-    from anogan.review import cases_of, open_desk
+    from anogan.service import put_on_desk
 
-    desk = open_desk(database)
-    try:
-        count = len(set(desk.add_many(cases_of(results))))
-    finally:
-        desk.close()
+    count = put_on_desk(results, database)
     say(f"{count} {'case is' if count == 1 else 'cases are'} on the review desk")
 
 
 def _print_results(results: Sequence[Result | SeriesResult], most: int = 20) -> None:
     from rich.table import Table
 
+    from anogan.scan import Outcome
+
     table = Table("image or series", "score", "p-value", "verdict", title="most unusual first", title_justify="left")
     for result in sorted(results, key=lambda result: -result.score)[:most]:
         p_value = "-" if result.p_value is None else f"{result.p_value:.3f}"
-        undecided = "not calibrated" if result.p_value is None else "not decided"
-        verdict = {None: undecided, True: "flagged", False: "not flagged"}[result.flagged]
-        table.add_row(result.source, f"{result.score:.3f}", p_value, verdict)
+        table.add_row(result.source, f"{result.score:.3f}", p_value, result.outcome)
     console = plain_console()
     if results:
         console.print(table)
     if len(results) > most:
         console.print(f"and {len(results) - most} more in results.csv")
-    flagged = sum(bool(result.flagged) for result in results)
-    open_cases = [result for result in results if result.flagged is None]
+    flagged = sum(result.outcome is Outcome.FLAGGED for result in results)
+    open_cases = [result for result in results if result.outcome in (Outcome.UNDECIDED, Outcome.NOT_CALIBRATED)]
     more = f", {len(open_cases)} not decided" if open_cases else ""
     console.print(f"{len(results)} scored, {flagged} flagged{more}", highlight=False)
     if open_cases and open_cases[0].reason:

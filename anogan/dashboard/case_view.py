@@ -14,6 +14,7 @@ from anogan.dashboard.widgets import number, p_text, plain
 from anogan.detector.calibration import of_group
 from anogan.io.stack import Stack
 from anogan.results import heatmap
+from anogan.scan import Outcome
 
 COMPONENTS = {
     "discriminator": ("Discriminator", "how little the discriminator takes this place for a real healthy one"),
@@ -90,7 +91,7 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     >>> judgment(case, {"threshold": 4.0, "calibration_scores": [1.0, 2.0, 3.0, 4.0]})  # doctest: +ELLIPSIS
     'The score 5.00 reaches the threshold 4.00, so this case is flagged. None of the 4 healthy calibration images ...'
     """
-    if case["status"] != "scored":
+    if widgets.outcome_of(case) is Outcome.NOT_SCORED:
         reason = (case.get("reason") or "no reason recorded").rstrip(".")
         return f"This file was not scored, so nothing is known about it: {reason}."
     summary = of_group(case, summary)
@@ -103,10 +104,11 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         )
     healthy, unit = np.asarray(summary["calibration_scores"], dtype=float), summary.get("unit", "images")
     above, n = int((healthy >= case["score"]).sum()), healthy.size
-    if case["flagged"] is None:
+    outcome = widgets.outcome_of(case)
+    if outcome is Outcome.UNDECIDED:
         verdict = "nothing was decided" + (f": {case['reason'].rstrip('.')}" if case.get("reason") else "")
     else:
-        verdict = f"this case is {'flagged' if case['flagged'] else 'not flagged'}"
+        verdict = f"this case is {outcome}"
     side = "reaches" if case["score"] >= summary["threshold"] else "stays below"
     if above:
         counted = (
@@ -117,7 +119,7 @@ def judgment(case: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
             f"None of the {n} healthy calibration {unit} scored as high: p = {p_text(case['p_value'])}, "
             f"and {n} {unit} cannot give a smaller one than 1 / {n + 1}"
         )
-    threshold, joined = number(summary["threshold"]), "and" if case["flagged"] is None else "so"
+    threshold, joined = number(summary["threshold"]), "and" if outcome is Outcome.UNDECIDED else "so"
     return f"The score {number(case['score'])} {side} the threshold {threshold}, {joined} {verdict}. {counted}."
 
 
@@ -197,7 +199,8 @@ def _go_to(key: str, place: int) -> None:
 def why(case: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     """Say what a reader should know of the image and of how far to trust its score."""
     said = [case.get("notes") or "", certainty(case, summary)]
-    if case.get("reason") and case.get("flagged") is not None:  # without a decision the judgment says it
+    decided = widgets.outcome_of(case) in (Outcome.FLAGGED, Outcome.NOT_FLAGGED)
+    if case.get("reason") and decided:  # without a decision the judgment says it
         said.insert(0, f"{case['reason'].rstrip('.')}.")
     for words in filter(None, said):
         st.markdown(plain(words[:1].upper() + words[1:]))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from anogan.assurance import drift
 from anogan.dashboard import case_view, widgets
 from anogan.dashboard.widgets import plain
 from anogan.io import read_scan
 from anogan.io.pixels import WindowChoice
+from anogan.service import Inspector
 
 if TYPE_CHECKING:
     from anogan.detector import Detector
@@ -74,9 +74,7 @@ def judge(run: Path, name: str, content: bytes) -> dict[str, Any]:
             status.update(label="Reading the file")
             scan = scan_of(name, content, detector.config.input.window)
             status.update(label="Looking for what is unusual")
-            result = detector.inspect(scan)
-            if drift.warning(run):
-                result = drift.pause(result)
+            result = Inspector(run, detector).inspect(scan)
     finally:
         place.empty()
     case, maps = as_case(name, content, scan, result)

@@ -15,6 +15,7 @@ from anogan.assurance import drift
 from anogan.assurance.selftest.verdict import mark
 from anogan.dashboard import run_folder, style
 from anogan.results.reading import read_results
+from anogan.scan import Outcome
 
 LARGEST_WIDTH = 1460
 """Streamlit shrinks a wider image on the server unless its width is asked for by number."""
@@ -112,13 +113,24 @@ def require_results(run: Path) -> dict[str, Any]:
         st.stop()
 
 
+_SIGNS = {
+    Outcome.FLAGGED: (":material/flag:", "orange"),
+    Outcome.NOT_FLAGGED: (":material/remove:", "blue"),
+    Outcome.UNDECIDED: (":material/help:", "gray"),
+    Outcome.NOT_CALIBRATED: (":material/help:", "gray"),
+    Outcome.NOT_SCORED: (":material/visibility_off:", "gray"),
+}
+
+
+def outcome_of(case: Mapping[str, Any]) -> Outcome:
+    """Return what became of a case, as results.json keeps it."""
+    return Outcome.of(case["status"], case.get("flagged"), case.get("p_value"))
+
+
 def verdict(case: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return (words, icon, color) of what was decided about a case. Nothing is ever called normal."""
-    if case["status"] != "scored":
-        return "Not scored", ":material/visibility_off:", "gray"
-    if case.get("flagged") is None:
-        return ("Not calibrated" if case.get("p_value") is None else "Not decided"), ":material/help:", "gray"
-    return ("Flagged", ":material/flag:", "orange") if case["flagged"] else ("Not flagged", ":material/remove:", "blue")
+    outcome = outcome_of(case)
+    return outcome.capitalize(), *_SIGNS[outcome]
 
 
 def verdict_mark(case: Mapping[str, Any]) -> str:

@@ -10,9 +10,16 @@ import streamlit as st
 
 from anogan.dashboard import run_folder, widgets
 from anogan.dashboard.widgets import number, p_text, plain
+from anogan.scan import Outcome
 
 PAGE_LENGTH = 20
-FILTERS = ("All", "Flagged", "Not flagged", "Not decided", "Not scored")
+FILTERS = {
+    "All": tuple(Outcome),
+    "Flagged": (Outcome.FLAGGED,),
+    "Not flagged": (Outcome.NOT_FLAGGED,),
+    "Not decided": (Outcome.UNDECIDED, Outcome.NOT_CALIBRATED),
+    "Not scored": (Outcome.NOT_SCORED,),
+}
 COLUMNS = [0.7, 4, 1.6, 1, 1, 0.8]
 
 
@@ -58,15 +65,13 @@ def describe(summary: Mapping[str, Any], run: Path) -> None:
 
 def matching(cases: Sequence[Mapping[str, Any]], chosen: str, words: str = "") -> list[dict[str, Any]]:
     """Return the cases that a filter and a search text leave over, in the same order."""
-    keep = {
-        "All": lambda case: True,
-        "Flagged": lambda case: case.get("flagged") is True,
-        "Not flagged": lambda case: case.get("flagged") is False,
-        "Not decided": lambda case: case["status"] == "scored" and case.get("flagged") is None,
-        "Not scored": lambda case: case["status"] != "scored",
-    }[chosen]
     words = words.strip().lower()
-    return [dict(case) for case in cases if keep(case) and words in f"{case['file']} {case.get('subject', '')}".lower()]
+    kept = FILTERS[chosen]
+    return [
+        dict(case)
+        for case in cases
+        if widgets.outcome_of(case) in kept and words in f"{case['file']} {case.get('subject', '')}".lower()
+    ]
 
 
 def controls(cases: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from anogan import io
 from anogan.config import Config
-from anogan.data import gate, transforms
 from anogan.data.listing import Entry, read_listing
+from anogan.data.prepare import prepare
 from anogan.io.files import kind_of, named
 from anogan.io.masks import read_mask
 from anogan.io.pixels import WindowChoice
@@ -156,9 +156,7 @@ class ScanSet(Sequence[Item]):
         problems: list[tuple[Path, str]] = []
         for index, item in enumerate(self.items):
             try:
-                scan = self.read(index)
-                gate.check(scan, config)
-                images[len(kept)] = transforms.to_network(scan, grid)
+                images[len(kept)], _ = prepare(self.read(index), config)
                 kept.append(index)
             except (ValueError, OSError) as error:
                 problems.append((item.path, str(error)))

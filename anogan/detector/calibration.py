@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import beta
 
+from anogan.errors import Code
+
 CONFIDENCE = 0.95
 NOT_CALIBRATED: dict[str, Any] = {
     "threshold": None, "false_alarm_rate": None, "confidence": None,
@@ -113,6 +115,7 @@ class Decision(NamedTuple):
     p_value: float | None
     flagged: bool | None
     reason: str
+    code: Code = Code.OTHER
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,9 +242,10 @@ class Calibration:
         if own is None:
             known = f"calibrated were {', '.join(self.groups)}"
             if not group:
-                return Decision(None, None, f"not calibrated: the image names no {self.column}; {known}")
+                return Decision(None, None, f"not calibrated: the image names no {self.column}; {known}", Code.GROUP)
             advice = "calibrate on healthy images of it"
-            return Decision(None, None, f"not calibrated: {self.column} {group} is unknown; {known}; {advice}")
+            reason = f"not calibrated: {self.column} {group} is unknown; {known}; {advice}"
+            return Decision(None, None, reason, Code.GROUP)
         p_value = own.p_value(score)
         if spread is not None and score - spread < own.threshold <= score + spread:
             return Decision(
@@ -249,6 +253,7 @@ class Calibration:
                 None,
                 f"review by hand: the score {score:.4g} varies by {spread:.2g} between restarts of the inversion, "
                 f"across the threshold {own.threshold:.4g}",
+                Code.SPREAD,
             )
         return Decision(p_value, bool(score >= own.threshold), "")
 

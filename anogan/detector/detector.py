@@ -18,6 +18,7 @@ from torch import Tensor
 from anogan.config import Config
 from anogan.data import gate, transforms
 from anogan.data.dataset import LEAST_TRAIN, ScanSet
+from anogan.data.prepare import prepared_or_error
 from anogan.data.seen import Seen, looks
 from anogan.detector import files, provenance
 from anogan.detector.calibration import NOT_CALIBRATED, Calibration, Decision
@@ -28,6 +29,7 @@ from anogan.detector.healthy_series import HealthySeries
 from anogan.detector.native import NativeScale
 from anogan.detector.reference import ROUNDED, Reference, refuse_uniform, rounded_otherwise
 from anogan.detector.volume import score_series
+from anogan.errors import code_of
 from anogan.gan import training
 from anogan.gan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.gan.losses import top_mean
@@ -260,22 +262,16 @@ class Detector:
         iterator, order = iter(scans), self.provenance.get("order", []) if examples else []
         while chunk := list(itertools.islice(iterator, batch)):
             started = time.monotonic()
-            prepared: list[tuple[np.ndarray, tuple[str, ...]] | str] = []  # image and notes, or why there is none
-            for scan in chunk:
-                try:
-                    notes = gate.check(scan, self.config)
-                    prepared.append((transforms.to_network(scan, self.config.input), notes))
-                except ValueError as error:
-                    prepared.append(str(error))
-            good = [one[0] for one in prepared if not isinstance(one, str)]
+            prepared = [prepared_or_error(scan, self.config) for scan in chunk]
+            good = [one[0] for one in prepared if not isinstance(one, ValueError)]
             images = torch.from_numpy(np.stack(good)) if good else None
             maps = None if images is None else self.maps(images)
             nearest = [] if images is None else nearest_images(images, self.networks, self.reference, order)
             seconds = (time.monotonic() - started) / len(chunk)
             index = 0
             for scan, one in zip(chunk, prepared, strict=True):
-                if isinstance(one, str):
-                    yield Result(scan.source, "not scored", reason=one, seconds=seconds)
+                if isinstance(one, ValueError):
+                    yield Result(scan.source, "not scored", str(one), seconds=seconds, code=code_of(one))
                 else:
                     assert maps is not None
                     result = self._result(scan, maps, index, seconds)
@@ -291,7 +287,7 @@ class Detector:
         try:
             gate.check_series(series, self.config)
         except ValueError as error:
-            return SeriesResult(series.source, "not scored", reason=str(error))
+            return SeriesResult(series.source, "not scored", str(error), code=code_of(error))
         result = score_series(series, self.maps, self.config)
         if result.status != "scored":
             return result
@@ -299,7 +295,7 @@ class Detector:
         point, spread = self.series_calibration, float(np.mean(spreads)) if spreads else None
         decision = NOT_FOR_SERIES if point is None else point.decide(result.score, spread=spread)
         reason = "; ".join(part for part in (decision.reason, result.reason) if part)
-        return dataclasses.replace(result, p_value=decision.p_value, flagged=decision.flagged, reason=reason)
+        return dataclasses.replace(result, **(decision._asdict() | {"reason": reason}))
 
     def _result(self, scan: Scan, maps: Maps, index: int, seconds: float) -> Result:
         score = float(maps.scores[index])

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anogan.data.dataset import ScanSet
+from anogan.errors import Code, code_of
 from anogan.evaluation import skin
 from anogan.evaluation.groups import SMALL
 from anogan.evaluation.measure import Judge
-from anogan.faces import detection
 from anogan.metrics import Estimate, binomial
 
 RECORDED = ("sex", "ethnicity")
@@ -76,9 +76,9 @@ def judge_genuine(detector: Judge, genuine: ScanSet) -> list[Photo]:
         try:
             angle, found = skin.typology_angle(scan), True
         except ValueError as error:
-            angle, found = None, detection.FAILURE not in str(error)
+            angle, found = None, code_of(error) is not Code.NO_FACE
         result = next(iter(detector.inspect_many([scan])))
-        acquired = found and not result.reason.startswith(detection.FAILURE)
+        acquired = found and result.code is not Code.NO_FACE
         recorded = {name: item.groups[name] for name in RECORDED if item.groups.get(name)}
         photos.append(Photo(item.subject, recorded, angle, acquired, result.flagged))
     return photos

@@ -16,11 +16,11 @@ from anogan.data.seen import SEEN, Seen
 from anogan.data.transforms import to_network
 from anogan.detector.calibration import Calibration
 from anogan.detector.provenance import refuse_reviewed
+from anogan.errors import Code
 from anogan.evaluation.attacks import by_species
 from anogan.evaluation.curves import bands
 from anogan.evaluation.groups import by_group
 from anogan.evaluation.report import OperatingPoint, Report
-from anogan.faces import detection
 from anogan.io.masks import Blank
 from anogan.metrics import (
     Estimate,
@@ -101,7 +101,7 @@ def evaluate(
             if writer is not None:
                 writer.add(scan, result, subject=item.subject, label=item.label, mask=mask if item.mask else None)
             if result.status != "scored":
-                not_scored.append(_row(item) | {"reason": result.reason})
+                not_scored.append(_row(item) | {"reason": result.reason, "code": result.code})
                 continue
             rows.append(
                 _row(item)
@@ -117,7 +117,7 @@ def evaluate(
             elif mask is not None and result.anomaly_map is not None:
                 tally.add(result.anomaly_map, mask)
         for item, reason in reader.unread:
-            not_scored.append(_row(item) | {"reason": reason})
+            not_scored.append(_row(item) | {"reason": reason, "code": Code.OTHER})
             if writer is not None:
                 writer.add_failure(item.path, reason, subject=item.subject, label=item.label)
     report = _report(
@@ -288,7 +288,7 @@ def _operating_point(calibration: Calibration, labels: np.ndarray, flagged: list
 def _failure_to_acquire(
     rows: list[dict[str, Any]], not_scored: list[dict[str, Any]], asked: bool
 ) -> dict[str, Estimate]:
-    failed = [row["label"] for row in not_scored if row["reason"].startswith(detection.FAILURE)]
+    failed = [row["label"] for row in not_scored if row["code"] is Code.NO_FACE]
     if not asked and not failed:
         return {}
     labels = [row["label"] for row in (*rows, *not_scored)]

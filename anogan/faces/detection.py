@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import cv2
 import numpy as np
 
+from anogan.errors import Code, Refused
 from anogan.scan import Scan
 
 if TYPE_CHECKING:
@@ -188,5 +189,5 @@ def _mtcnn() -> MTCNN:
     return MTCNN()
 
 
-def _failure(reason: str) -> ValueError:
-    return ValueError(f"{FAILURE}: {reason}")
+def _failure(reason: str) -> Refused:
+    return Refused(f"{FAILURE}: {reason}", Code.NO_FACE)

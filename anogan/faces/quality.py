@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from anogan.config import QualityConfig
+from anogan.errors import Code, Refused
 from anogan.faces import detection
 from anogan.faces.detection import Aligned, Face
 from anogan.scan import Scan
@@ -74,7 +75,7 @@ def check(scan: Scan, config: QualityConfig) -> tuple[str, ...]:
     """
     found = assess(scan, detection.align(scan, SIZE), config)
     if found.refused:
-        raise ValueError(f"{POOR}: {'; '.join(found.refused)}")
+        raise Refused(f"{POOR}: {'; '.join(found.refused)}", Code.POOR_PHOTO)
     return found.noted
 
 

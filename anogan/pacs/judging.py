@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anogan.assurance import drift
 from anogan.detector import Detector
 from anogan.io import iter_series
 from anogan.pacs.listener import Judge
@@ -17,6 +16,7 @@ from anogan.results.dicom import write_derived
 from anogan.results.writing import ResultsWriter
 from anogan.review import Desk, cases_of
 from anogan.series import Series, SeriesResult
+from anogan.service import Inspector
 
 log = logging.getLogger("anogan.pacs")
 
@@ -43,19 +43,15 @@ def judge_with(run: Path, detector: Detector, desk: Desk | None = None, pictures
     ValueError
         The drift monitor is damaged.
     """
-    summary = detector.summary(series=True)
-    alarm = drift.alarm_of(run, detector.calibration)
+    summary, inspector = detector.summary(series=True), Inspector(run, detector)
 
     def judge(study: Path) -> list[Path]:
         problems: list[tuple[Path, str]] = []
         files: list[Path] = []
         reasons: list[str] = []
         unwritten: list[str] = []
-        nonlocal alarm
-        alarm = drift.alarm_of(run, detector.calibration, alarm)
         for series in iter_series([study], problems, detector.config.input.window):
-            result = detector.inspect_series(series)
-            result = drift.pause(result) if alarm else result
+            result = inspector.inspect_series(series)
             if desk is not None and pictures is not None:
                 with undeleted(study) as still_here:
                     if not still_here:

@@ -188,10 +188,10 @@ class ResultsWriter:
         return case
 
     def withhold(self, reason: str) -> None:
-        """Take the decision from every case added here that had one, and say why; there are no discoveries either."""
+        """Take the decision from every case added here that has a p-value, and say why; there are no discoveries."""
         self.fdr = None
         for key in self._added:
-            if self._cases[key]["flagged"] is not None:
+            if self._cases[key]["p_value"] is not None:
                 self._cases[key] |= {"flagged": None, "reason": reason}
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from anogan.scan import Outcome
+
 Kind = Literal["image", "series", "screening"]
 Status = Literal["scored", "not scored"]
 State = Literal["open", "second reading", "arbitration", "decided", "signed"]
@@ -161,6 +163,11 @@ class Case:
     signed_by: str
     signed: datetime.datetime | None
     blind: bool
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the detector made of it; not to be asked of a case whose judgment is withheld."""
+        return Outcome.of(self.status, self.flagged, self.p_value)
 
 
 @dataclass(frozen=True)

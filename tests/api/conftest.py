@@ -19,6 +19,7 @@ from anogan.api.keys import Keys
 from anogan.api.screening import Screener
 from anogan.api.tables import open_tables
 from anogan.detector.calibration import Calibration
+from anogan.errors import Code
 from anogan.review.cases import NewCase
 from anogan.scan import Result, Scan
 
@@ -34,16 +35,16 @@ class MeanDetector:
     def summary(self) -> dict[str, Any]:
         return {"name": "mean", "hash": "0" * 16}
 
-    def inspect_many(self, scans: list[Scan], batch: int) -> Iterator[Result]:
+    def inspect_many(self, scans: list[Scan], batch: int, examples: bool) -> Iterator[Result]:
         self.batches.append(len(scans))
         for scan in scans:
             score = float(scan.pixels.mean())
             if min(scan.pixels.shape[:2]) < 4:
                 yield Result(scan.source, "not scored", reason=f"{scan.source}: no face was found")
                 continue
-            p_value, flagged, reason = None, None, ""
+            p_value, flagged, reason, code = None, None, "", Code.OTHER
             if self.calibration is not None:
-                p_value, flagged, reason = self.calibration.decide(score, scan.group)
+                p_value, flagged, reason, code = self.calibration.decide(score, scan.group)
             yield Result(
                 scan.source,
                 "scored",
@@ -53,6 +54,7 @@ class MeanDetector:
                 flagged,
                 anomaly_map=np.full(scan.pixels.shape[:2], score, np.float32),
                 components={"discriminator": score, "spectrum": 0.0},
+                code=code,
             )
 
 

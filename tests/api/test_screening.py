@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from anogan.api.screening import Screener
 from anogan.api.tables import ScreeningRow
 from anogan.api.verdict import decide
 from anogan.detector.calibration import Calibration
+from anogan.errors import Code
 from anogan.results.reading import read_case, read_results
 from anogan.review import open_desk
 from anogan.scan import Result
@@ -221,20 +223,19 @@ def result(flagged: bool | None, p_value: float | None, reason: str = "") -> Res
 
 
 @pytest.mark.parametrize(
-    ("found", "calibration", "paused", "decision"),
+    ("found", "calibration", "decision"),
     [
-        (result(False, 0.5), CALIBRATION, False, "pass"),
-        (result(True, 0.01), CALIBRATION, False, "review"),
-        (result(None, 0.04, "review by hand: it varies"), CALIBRATION, False, "review"),
-        (result(None, None, "not calibrated: no site"), CALIBRATION, False, "not decided"),
-        (result(False, 0.5), CALIBRATION, True, "not decided"),
-        (result(True, 0.01), CALIBRATION, True, "not decided"),
-        (result(None, None), None, False, "not decided"),
-        (Result("photo", "not scored", "photo: no face"), CALIBRATION, True, "not scored"),
+        (result(False, 0.5), CALIBRATION, "pass"),
+        (result(True, 0.01), CALIBRATION, "review"),
+        (result(None, 0.04, "review by hand: it varies"), CALIBRATION, "review"),
+        (result(None, None, "not calibrated: no site"), CALIBRATION, "not decided"),
+        (replace(result(None, 0.5, "it drifted"), code=Code.PAUSED), CALIBRATION, "not decided"),
+        (result(None, None), None, "not decided"),
+        (Result("photo", "not scored", "photo: no face"), CALIBRATION, "not scored"),
     ],
 )
-def test_decisions(found: Result, calibration: Calibration | None, paused: bool, decision: str) -> None:
-    given, reasons = decide(found, calibration, paused)
+def test_decisions(found: Result, calibration: Calibration | None, decision: str) -> None:
+    given, reasons = decide(found, calibration)
     assert given == decision
     assert all(reasons)
     assert not any("photo:" in reason for reason in reasons)

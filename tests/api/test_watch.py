@@ -14,6 +14,7 @@ from anogan.api.erasing import erase_screenings, subject_of
 from anogan.api.screening import Screener
 from anogan.api.tables import open_tables
 from anogan.api.watch import MOST, Watch
+from anogan.assurance.alarm import Alarm
 from anogan.assurance.drift import Case, Monitor
 from anogan.detector.calibration import Calibration
 from anogan.storage.pseudonym import person_hash
@@ -61,16 +62,6 @@ def test_scores_do_not_enter_the_monitor_of_another_calibration(run: Path, caplo
     assert "restart the server" in caplog.text
 
 
-def test_an_alarm_that_comes_while_the_monitor_is_read_is_heeded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def alarm_of(folder: Path, *_: object) -> bool:
-        there = (folder / "drift.json").exists()
-        (folder / "drift.json").write_text("{}")
-        return there
-
-    monkeypatch.setattr("anogan.assurance.drift.alarm_of", alarm_of)
-    assert Watch(run, CALIBRATION).alarm()
-
-
 def test_many_are_counted_without_waiting_for_the_end(run: Path) -> None:
     watch = Watch(run, CALIBRATION, feed=True)
     for case in cases(*np.random.default_rng(0).uniform(0, 1, MOST - 1)):
@@ -94,43 +85,11 @@ def test_a_reset_by_somebody_else_holds(run: Path) -> None:
 
 
 def test_a_drift_that_is_found_here_is_heeded_here(run: Path) -> None:
-    watch = Watch(run, CALIBRATION, feed=True)
-    assert not watch.alarm()
+    watch, alarm = Watch(run, CALIBRATION, feed=True), Alarm(run, CALIBRATION)
+    assert not alarm.sounds()
     for case in cases(*[0.99] * 200):
         watch.count(case, run)
-    assert watch.alarm()
-
-
-def test_calibrating_again_ends_no_alarm_about_the_calibration_that_still_decides_here(run: Path) -> None:
-    watch = Watch(run, CALIBRATION, feed=True)
-    for case in cases(*[0.99] * 200):
-        watch.count(case, run)
-    assert watch.alarm()
-    before = (run / "detector.json").read_bytes()
-    calibrate_again(run)
-    assert watch.alarm()
-    Monitor.open(run).save(run)  # as the next inspection does
-    assert watch.alarm()
-    (run / "drift.json").unlink()
-    assert watch.alarm()
-    assert not Watch(run, Calibration.fit(np.arange(40) / 40, 0.05)).alarm()  # a new start
-    (run / "detector.json").write_bytes(before)
-    Monitor.reset(run)
-    assert not watch.alarm()
-
-
-def test_without_an_alarm_a_server_goes_on_after_a_promotion(run: Path) -> None:
-    watch = Watch(run, CALIBRATION)
-    calibrate_again(run)
-    monitor = Monitor.open(run)
-    monitor.add(cases(*[50.0] * 200))
-    monitor.save(run)
-    assert monitor.alarm is not None
-    assert not watch.alarm()
-    (run / "drift.json").write_text("{")
-    assert watch.alarm()
-    monitor.save(run)
-    assert not watch.alarm()
+    assert alarm.sounds()
 
 
 def test_without_being_asked_nothing_is_counted(run: Path) -> None:
@@ -143,12 +102,12 @@ def test_without_being_asked_nothing_is_counted(run: Path) -> None:
 def test_a_monitor_that_was_damaged_meanwhile_stops_decisions_and_no_screening(
     run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watch = Watch(run, CALIBRATION, feed=True)
+    watch, alarm = Watch(run, CALIBRATION, feed=True), Alarm(run, CALIBRATION)
     watch.count(cases(0.5)[0], run)
     (run / "drift.json").write_text("{")
     watch.flush()
     assert "1 cases are not in the drift monitor" in caplog.text
-    assert watch.alarm()
+    assert alarm.sounds()
 
 
 def test_the_api_counts_each_applicant_and_each_photo_once(run: Path, serve: Callable[..., SimpleNamespace]) -> None:

@@ -14,7 +14,6 @@ from scipy.stats import ks_2samp
 from anogan.assurance import drift
 from anogan.assurance.drift import FALSE_ALARM, JUMP, STAKES, Case, Monitor, bet
 from anogan.detector.calibration import Calibration
-from anogan.scan import Result
 from anogan.storage.pseudonym import person_hash
 
 
@@ -211,13 +210,6 @@ def test_feature_drift_by_hand() -> None:
     assert first.distance == pytest.approx(0.30)
     assert first.p_value == pytest.approx(2 * ks_2samp(healthy, healthy + 30).pvalue)
     assert (second.component, second.shift, second.distance, second.p_value) == ("residual", 0, 0, 1)
-
-
-def test_what_is_withheld_says_why() -> None:
-    paused = drift.pause(Result("x", "scored", score=1.0, p_value=0.5, flagged=False))
-    assert (paused.flagged, paused.reason) == (None, "the calibration no longer holds, see `anogan drift`")
-    raw = Result("x", "not scored", reason="torn")
-    assert drift.pause(raw) is raw
 
 
 @pytest.mark.parametrize("damage", ["{", '{"format": 1}', "[]", '{"format": 9}'])

@@ -23,7 +23,7 @@ class StandIn:
     """A detector whose answer is known: one bright spot, flagged."""
 
     seen: list[Scan]
-    config = load_config("tiny")
+    config, calibration = load_config("tiny"), None
 
     def __init__(self) -> None:
         self.seen = []

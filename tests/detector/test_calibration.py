@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import binom, norm
 
 from anogan.detector.calibration import Calibration, images_needed, rank, rate_at
+from anogan.errors import Code
 from anogan.metrics.discovery import discoveries
 
 
@@ -96,8 +97,8 @@ def test_the_promise_with_confidence_holds_in_a_simulation(n: int, rate: float) 
 
 def test_with_confidence_the_maximum_of_59_is_the_threshold() -> None:
     calibration = Calibration.fit(np.arange(59.0), 0.05, 0.95)
-    assert calibration.decide(58.0) == (2 / 60, False, "")  # a p-value of 0.033, and yet not sure enough
-    assert calibration.decide(58.1) == (1 / 60, True, "")
+    assert calibration.decide(58.0)[:3] == (2 / 60, False, "")  # a p-value of 0.033, and yet not sure enough
+    assert calibration.decide(58.1)[:3] == (1 / 60, True, "")
     assert calibration.promise() == (
         "With 59 healthy calibration images and 95 % confidence, this set flags at most 5.0% of healthy images like "
         "them; on average over calibration sets, 1.7%."
@@ -116,9 +117,9 @@ def two_scanners() -> Calibration:
 
 
 def test_each_group_has_its_own_calibration(two_scanners: Calibration) -> None:
-    assert two_scanners.decide(19.5, "A") == (1 / 20, True, "")
-    assert two_scanners.decide(19.5, "B") == (1.0, False, "")
-    assert two_scanners.decide(138.5, "B") == (2 / 40, True, "")
+    assert two_scanners.decide(19.5, "A")[:3] == (1 / 20, True, "")
+    assert two_scanners.decide(19.5, "B")[:3] == (1.0, False, "")
+    assert two_scanners.decide(138.5, "B")[:3] == (2 / 40, True, "")
     assert len(two_scanners.scores) == 58
     assert two_scanners.promise().startswith("Each scanner has a threshold of its own. A: With 19 healthy")
 
@@ -128,11 +129,13 @@ def test_an_unknown_group_is_not_decided(two_scanners: Calibration) -> None:
         None,
         None,
         "not calibrated: scanner C is unknown; calibrated were A, B; calibrate on healthy images of it",
+        Code.GROUP,
     )
     assert two_scanners.decide(1e9) == (
         None,
         None,
         "not calibrated: the image names no scanner; calibrated were A, B",
+        Code.GROUP,
     )
 
 
@@ -169,6 +172,7 @@ def test_a_score_that_varies_across_the_threshold_is_for_a_person() -> None:
         1 / 20,
         None,
         "review by hand: the score 20 varies by 1.5 between restarts of the inversion, across the threshold 19",
+        Code.SPREAD,
     )
     assert calibration.decide(18.0, spread=1.5).flagged is None
     assert calibration.decide(18.0, spread=0.0).flagged is False

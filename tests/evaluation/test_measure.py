@@ -13,8 +13,8 @@ import pytest
 
 from anogan.data.dataset import Item, ScanSet
 from anogan.detector.calibration import Calibration
+from anogan.errors import Code
 from anogan.evaluation import evaluate
-from anogan.faces.detection import FAILURE
 from anogan.metrics import binomial
 from anogan.results.reading import read_results
 from anogan.scan import Result, Scan
@@ -277,7 +277,7 @@ class Faceless(Known):
 
     def inspect_many(self, scans: Iterable[Scan]) -> Iterator[Result]:
         for result in super().inspect_many(scans):
-            yield result if result.status == "scored" else replace(result, reason=f"{FAILURE}: no face was found")
+            yield result if result.status == "scored" else replace(result, reason="no face", code=Code.NO_FACE)
 
 
 def test_failures_to_acquire_are_counted_by_label_and_other_faults_are_not(split: ScanSet, tmp_path: Path) -> None:

@@ -348,9 +348,7 @@ def test_a_deletion_waits_for_what_is_being_put_on_the_desk(study: Path, tiny_ru
             return desk.add(case)
 
     judge = judge_with(tiny_run, Detector.load(tiny_run), Slow(), tmp_path / "store" / "desk")  # type: ignore[arg-type]
-    with contextlib.suppress(
-        ValueError
-    ):  # the deletion may come before the results and take their folder
+    with contextlib.suppress(ValueError):  # the deletion may come before the results and take their folder
         judge(study)
     deletion.join()
     assert desk.counts() == {"open": 1}

@@ -17,8 +17,8 @@ from anogan.assurance.feedback.cases import Dismissed
 from anogan.assurance.feedback.novelty import UNKNOWN, Gate, choose
 from anogan.assurance.selftest import measure
 from anogan.data.dataset import ScanSet, Splits
+from anogan.data.prepare import prepare
 from anogan.data.seen import Seen
-from anogan.data.transforms import to_network
 from anogan.detector import Detector, provenance
 from anogan.detector.fusion import COMPONENTS
 from anogan.io import read_scan
@@ -250,7 +250,7 @@ def _read(
             continue
         known.add(file)
         try:
-            image = to_network(read_scan(one.path, detector.config.input.window), detector.config.input)
+            image, _ = prepare(read_scan(one.path, detector.config.input.window), detector.config)
         except (ValueError, OSError) as error:
             found.append(str(error))
             continue

@@ -21,10 +21,9 @@ import torch
 from torch import Tensor
 
 from anogan.config import LocalFakesConfig
-from anogan.data import gate
 from anogan.data.dataset import ScanSet, Splits
+from anogan.data.prepare import prepare
 from anogan.data.seen import SEEN, Seen
-from anogan.data.transforms import to_network
 from anogan.detector import Detector
 from anogan.detector.calibration import Calibration
 from anogan.detector.provenance import refuse_reviewed
@@ -299,8 +298,7 @@ class _Images:
                 continue
             try:
                 scan = scans.read(int(index))
-                gate.check(scan, detector.config)
-                image = to_network(scan, config)
+                image, _ = prepare(scan, detector.config)
                 if seen.by_file(scans[int(index)].path) or seen.by_look(image):
                     raise ValueError(SEEN)
                 noise.append(-math.inf if detector.native is None else detector.native.of(scan).score(scan.pixels))

@@ -17,6 +17,7 @@ from anogan._version import __version__
 from anogan.results.dicom.identity import HEALTHY_SD, Marks
 from anogan.results.dicom.segmentation import maps
 from anogan.results.dicom.source import MAKER
+from anogan.scan import Outcome
 
 # No standard has a code for these.
 SCHEME = "99ANOGAN"
@@ -26,14 +27,16 @@ RATE = Code("FALSE_ALARM_RATE", SCHEME, "False-alarm rate of the operating point
 N_CALIBRATION = Code("N_CALIBRATION", SCHEME, "Healthy cases of the calibration")
 LEVEL = Code("LEVEL", SCHEME, "Map value from which a pixel is in a region")
 VERDICT = Code("VERDICT", SCHEME, "Verdict of the detector")
+_UNDECIDED = Code("NOT_DECIDED", SCHEME, "Not decided")
 VERDICTS = {
-    True: Code("FLAGGED", SCHEME, "Flagged: the score reaches the threshold"),
-    False: Code("NOT_FLAGGED", SCHEME, "Not flagged: the score is below the threshold"),
-    None: Code("NOT_DECIDED", SCHEME, "Not decided"),
+    Outcome.FLAGGED: Code("FLAGGED", SCHEME, "Flagged: the score reaches the threshold"),
+    Outcome.NOT_FLAGGED: Code("NOT_FLAGGED", SCHEME, "Not flagged: the score is below the threshold"),
+    Outcome.UNDECIDED: _UNDECIDED,
+    Outcome.NOT_CALIBRATED: _UNDECIDED,
+    Outcome.NOT_SCORED: Code("NOT_SCORED", SCHEME, "Not scored: nobody has looked at it"),
 }
 READER = Code("READER_VERDICT", SCHEME, "Verdict of the reader")
 CONFIRMED = Code("CONFIRMED", SCHEME, "Confirmed: the reader found it abnormal")
-NOT_SCORED = Code("NOT_SCORED", SCHEME, "Not scored: nobody has looked at it")
 
 
 def report(
@@ -127,7 +130,7 @@ def _overall(marks: Marks, top: Sequence[int], left_out: Sequence[str]) -> sr.Me
         algorithm_id=_algorithm(marks),
         measurements=[sr.Measurement(name=name, value=float(value), unit=unit) for name, value, unit in known],
         qualitative_evaluations=[
-            sr.QualitativeEvaluation(VERDICT, VERDICTS[result.flagged] if scored else NOT_SCORED),
+            sr.QualitativeEvaluation(VERDICT, VERDICTS[result.outcome]),
             *([] if marks.verified is None else [sr.QualitativeEvaluation(READER, CONFIRMED)]),
         ],
         source_images=[
@@ -191,9 +194,9 @@ def _comments(marks: Marks, point: Mapping[str, Any], left_out: Sequence[str]) -
     said = [f"{marks.caveat}."]
     if marks.verified is not None:
         said.append(f"Read and signed: {marks.verified.reason}.")
-    if result.status != "scored":
+    if result.outcome is Outcome.NOT_SCORED:
         said.append(f"Not scored, which is not normal: {result.reason or 'no reason was given'}.")
-    elif result.flagged is None:
+    elif result.outcome in (Outcome.UNDECIDED, Outcome.NOT_CALIBRATED):
         said.append(f"Not decided: {result.reason or 'the detector is not calibrated on whole series'}.")
     elif result.reason:
         said.append(f"{result.reason}.")
