@@ -230,13 +230,14 @@ class Elements:
 
     def _check_place(self, level: _Level, top: bool, tag: int, length: int) -> None:
         """Refuse an element that is there already with another value, or that stands behind the pixels (PS3.5, 7.1)."""
-        if tag & 0xFFFF == 0 or tag >> 16 == 0xFFFE:  # lengths of groups, and what else fills a file
+        group, number = tag >> 16, tag & 0xFFFF
+        if number == 0 or group == 0xFFFE or group % 2:  # lengths of groups, what fills a file, and private elements
             return
         end = None if length == _UNDEFINED else self._at + length
         before = level.seen.setdefault(tag, (self._at, -1 if end is None else end))
         if before[0] != self._at and (end is None or self.data[slice(*before)] != self.data[self._at : end]):
             raise Refused(f"{self.name}: holds an element twice, with different values; {AGAIN}")
-        if top and self.pixels is not None and 0x0008 <= tag >> 16 < 0x7FE0:
+        if top and self.pixels is not None and 0x0008 <= group < 0x7FE0:
             raise Refused(f"{self.name}: holds elements of its header behind its pixels; {AGAIN}")
 
     def _check_value(self, tag: int, vr: str, length: int) -> None:

@@ -187,7 +187,7 @@ def test_an_overlay_in_the_bits_of_the_values(tmp_path: Path, bit: int, stored: 
 # Elements
 
 
-def element(keyword: str, vr: str, value: bytes) -> bytes:
+def element(keyword: str | int, vr: str, value: bytes) -> bytes:
     tag = Tag(keyword)
     return struct.pack("<HH2sH", tag.group, tag.element, vr.encode(), len(value)) + value
 
@@ -210,7 +210,8 @@ def test_an_element_that_stands_twice(tmp_path: Path, keyword: str, vr: str, fir
     one, other = element(keyword, vr, first), element(keyword, vr, second)
     path.write_bytes(data[:place] + one + other + data[place:])
     assert refused(path) == "holds an element twice, with different values"
-    path.write_bytes(data[:place] + one + one + data[place:])
+    private = element(0x00091010, "LO", b"A1") + element(0x00091010, "LO", b"B2")  # are not read
+    path.write_bytes(data[:place] + one + one + private + data[place:])
     if keyword != "WindowCenter":  # which has no width
         assert read_scan(path).pixels.shape == (1, 6)
     path.write_bytes(data + one)
@@ -466,6 +467,15 @@ def test_a_group_says_all_of_its_matter(tmp_path: Path) -> None:
     path = enhanced(tmp_path / "b.dcm", {}, [own, own], ModalityLUTSequence=[table()])
     for pixels in first_pixels(path):
         np.testing.assert_allclose(pixels, [0.25, 0.375, 0.5, 0.625, 0.75, 1], atol=1e-6)
+
+
+def test_a_group_of_two_items_means_neither(tmp_path: Path) -> None:
+    windows = [item(WindowCenter=100 + k, WindowWidth=201) for k in range(2)]
+    path = enhanced(tmp_path / "a.dcm", {"FrameVOILUTSequence": windows}, [{}, {}])
+    with pytest.raises(ValueError, match="a.dcm: its FrameVOILUTSequence has 2 items where one belongs"):
+        first_pixels(path)
+    path = written(tmp_path / "b.dcm", {"ModalityLUTSequence": [table(), table()]})
+    assert refused(path) == "its ModalityLUTSequence has 2 items where one belongs"
 
 
 def test_half_a_group_is_not_completed_from_elsewhere(tmp_path: Path) -> None:

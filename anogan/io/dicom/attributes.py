@@ -57,8 +57,19 @@ class Attributes:
         for keyword, place in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", index)):
             groups = ds.get(keyword) or []
             if place < len(groups):
-                items = [groups[place].get(group) for group in _GROUPS]
-                self.layers[:0] = [item[0] for item in items if item]
+                items = [self._only(groups[place], group) for group in _GROUPS]
+                self.layers[:0] = [item for item in items if item is not None]
+
+    def _only(self, ds: Dataset, keyword: str) -> Dataset | None:
+        """Return the item of a sequence that has one, or None; Refused where it has several, of which none is meant."""
+        items = ds.get(keyword) or []
+        if len(items) > 1:
+            raise self.refused(f"its {keyword} has {len(items)} items where one belongs; export it again")
+        return items[0] if items else None
+
+    def item(self, keyword: str) -> Dataset | None:
+        """Return the item of a sequence that has one, or None; Refused where it has several."""
+        return next((self._only(layer, keyword) for layer in self.layers if keyword in layer), None)
 
     @property
     def ds(self) -> Dataset:

@@ -28,8 +28,8 @@ def values_of(frame: Frame) -> np.ndarray:
 
 def modality_table(frame: Frame) -> Table | None:
     """Return the modality LUT (C.11.1.1), or None where the header has none."""
-    items = _transformation(frame).get("ModalityLUTSequence")
-    return lookup_table(items[0], "modality LUT", frame.attributes, frame.signed)[0] if items else None
+    item = _transformation(frame).item("ModalityLUTSequence")
+    return None if item is None else lookup_table(item, "modality LUT", frame.attributes, frame.signed)[0]
 
 
 def rescale(frame: Frame) -> tuple[float, float]:
