@@ -105,6 +105,10 @@ NARROW = "which unsigned values of 16 bits cannot be"
             {"PresentationLUTShape": "IDENTITY", "PhotometricInterpretation": "MONOCHROME1"},
             "its header says MONOCHROME1, but a PresentationLUTShape of IDENTITY",
         ),
+        ({"US:Rows": [1, 1]}, "its header does not say Rows as one whole number"),
+        ({"LO:NumberOfFrames": "two"}, "its header does not say NumberOfFrames as one whole number"),
+        ({"LO:NumberOfFrames": "1.5"}, "its header does not say NumberOfFrames as one whole number"),
+        ({"FD:NumberOfFrames": 1.5}, "its header does not say NumberOfFrames as one whole number"),
         ({"OF:FloatPixelData": bytes(24)}, "holds both PixelData and FloatPixelData, of which one belongs"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
@@ -185,6 +189,15 @@ def test_an_overlay_in_the_bits_of_the_values(tmp_path: Path, bit: int, stored: 
 
 
 # Elements
+
+
+def test_bytes_that_are_no_value_of_their_kind(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.dcm", {"US:PixelPaddingValue": 7})
+    data = path.read_bytes()
+    path.write_bytes(
+        data.replace(element("PixelPaddingValue", "US", b"\7\0"), element("PixelPaddingValue", "US", b"\7\0\0"))
+    )
+    assert refused(path) == "its PixelPaddingValue cannot be read"
 
 
 def element(keyword: str | int, vr: str, value: bytes) -> bytes:

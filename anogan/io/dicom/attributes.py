@@ -77,10 +77,13 @@ class Attributes:
         return self.layers[-1]
 
     def get(self, keyword: str) -> Any:
-        """Return the value of an attribute, or None."""
+        """Return the value of an attribute, or None; Refused where its bytes are no value of its kind."""
         for layer in self.layers:
             if keyword in layer:
-                return layer.get(keyword)
+                try:
+                    return layer.get(keyword)
+                except Exception:  # pydicom converts a value when it is asked for, and its words quote it
+                    raise self.refused(f"its {keyword} cannot be read; export it again") from None
         return None
 
     def holds(self, keyword: str) -> bool:

@@ -243,15 +243,28 @@ def _read_header(path: str | os.PathLike[str]) -> Dataset:
 
 
 def _check(ds: Dataset, name: str) -> Header:
-    rows, columns = ds.get("Rows"), ds.get("Columns")
+    rows, columns, frames = (_count(ds, keyword, name) for keyword in ("Rows", "Columns", "NumberOfFrames"))
     if not rows or not columns:
         raise _without_pixels(ds, name)
-    frames = int(ds.get("NumberOfFrames") or 1)
+    frames = frames or 1
     if frames < 1:
         raise Refused(f"{name}: its header says {frames} frames; export it again")
-    check_size(name, int(rows), int(columns), frames)
+    check_size(name, rows, columns, frames)
     study, series = (str(ds.get(keyword) or "") for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
-    return Header(study, series, person(ds), int(rows), int(columns), frames)
+    return Header(study, series, person(ds), rows, columns, frames)
+
+
+def _count(ds: Dataset, keyword: str, name: str) -> int | None:
+    """Return a count in the header, or None where it is absent or empty."""
+    try:
+        value = ds.get(keyword)
+        if value in (None, ""):
+            return None
+        if (count := int(value)) == value or isinstance(value, str):
+            return count
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise Refused(f"{name}: its header does not say {keyword} as one whole number; export it again")
 
 
 def _without_pixels(ds: Dataset, name: str) -> Refused:
