@@ -77,7 +77,7 @@ def kind_of(path: str | os.PathLike[str]) -> Literal["raster", "dicom", "nifti",
             start = zlib.decompressobj(wbits=31).decompress(start, NIFTI_HEADER)
         except zlib.error:
             return ""
-    if start[344:348] == b"n+1\x00" or is_nifti_2(start):
+    if start[344:348] == b"n+1\x00" or is_nifti_2(start) or is_nifti_pair(start):
         return "nifti"
     # Old DICOM files begin at once with a low element of group 0002 or 0008, little endian.
     old = start[:2] in (b"\x02\x00", b"\x08\x00") and start[2:3] < b"\x70" and start[3:4] == b"\x00"
@@ -87,6 +87,11 @@ def kind_of(path: str | os.PathLike[str]) -> Literal["raster", "dicom", "nifti",
 def is_nifti_2(start: bytes) -> bool:
     """Return whether a file that begins like this is NIfTI-2; of NIfTI-1, the sign is further behind."""
     return start[4:12] == b"n+2\x00\r\n\x1a\n"
+
+
+def is_nifti_pair(start: bytes) -> bool:
+    """Return whether a file that begins like this is the header of a NIfTI pair, whose pixels lie in another file."""
+    return start[344:348] == b"ni1\x00" or start[4:12] == b"ni2\x00\r\n\x1a\n"
 
 
 def images_below(folder: Path) -> list[Path]:

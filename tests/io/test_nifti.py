@@ -217,6 +217,131 @@ def test_no_damage_gets_further_than_one_sentence(tmp_path: Path) -> None:
     assert unread > 20
 
 
+def shown(path: Path) -> np.ndarray:
+    """Return the pixels of the slices of VALUES' shape, turned back to the file's axes."""
+    return np.stack([scan.pixels for scan in read_frames(path)]).T[::-1, ::-1]
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "turned"),
+    [
+        (np.nan, np.nan, False),  # as nibabel writes "not scaled"
+        (0, 5, False),  # nifti1.h: not scaled
+        (1e-45, 0, False),  # the least that float32 holds
+        (1e38, 0, False),  # beyond float32
+        (1, 3e7, False),  # beyond the integers that float32 tells apart
+        (-1, 0, True),
+    ],
+)
+def test_any_scale_of_the_header_is_the_same_picture(
+    tmp_path: Path, slope: float, intercept: float, turned: bool
+) -> None:
+    path = header(tmp_path / "a.nii", scl_slope=slope, scl_inter=intercept)
+    picture = VALUES / 119
+    np.testing.assert_allclose(shown(path), 1 - picture if turned else picture, atol=1e-6)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(np.inf, 0), (-np.inf, 0), (2, np.nan), (2, np.inf)])
+def test_a_scale_that_is_no_number_is_refused(tmp_path: Path, slope: float, intercept: float) -> None:
+    reason = refused(header(tmp_path / "a.nii", scl_slope=slope, scl_inter=intercept))
+    assert reason == f"its header scales its values by {slope:g} and {intercept:g}; export it again"
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("cls", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_every_type_in_both_byte_orders(tmp_path: Path, kind: str, order: str, cls: type) -> None:
+    values = VALUES.astype(kind)
+    image = cls(values, np.eye(4), cls(values, np.eye(4), dtype=values.dtype).header.as_byteswapped(order))
+    (tmp_path / "a.nii").write_bytes(image.to_bytes())
+    np.testing.assert_array_equal(nibabel.load(tmp_path / "a.nii").get_fdata(), VALUES)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(shown(tmp_path / "a.nii"), VALUES / 119, atol=1e-6)
+    assert read_frames(tmp_path / "a.nii")[0].details["bits"] == np.dtype(kind).name
+
+
+@pytest.mark.parametrize(
+    ("kind", "offset"), [("i4", 2**30), ("u4", 2**31), ("i8", -(2**50)), ("u8", 2**51), ("f8", 1e9)]
+)
+def test_neighboring_values_stay_two(tmp_path: Path, kind: str, offset: float) -> None:
+    values = (VALUES.astype(np.int64) + int(offset)).astype(kind)
+    image = nibabel.Nifti1Image(values, np.eye(4), dtype=values.dtype)
+    (tmp_path / "a.nii").write_bytes(image.to_bytes())
+    np.testing.assert_allclose(shown(tmp_path / "a.nii"), VALUES / 119, atol=1e-6)
+
+
+def test_integers_that_float64_mixes_up_are_refused(tmp_path: Path) -> None:
+    values = VALUES.astype(np.int64) + 2**60
+    (tmp_path / "a.nii").write_bytes(nibabel.Nifti1Image(values, np.eye(4), dtype=np.int64).to_bytes())
+    assert refused(tmp_path / "a.nii").endswith("too large to tell neighbors apart; subtract what they share")
+    path = header(tmp_path / "b.nii", scl_slope=1, scl_inter=1e20)
+    assert refused(path).startswith("its integers reach 119 and are scaled by 1 and 1e+20, too large")
+
+
+def test_header_and_data_that_disagree(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    assert refused(header(path, dim=[3, 4, 5, 3, 1, 1, 1, 1])).startswith("holds more bytes behind the 120 of pixels")
+    assert "announces 280 bytes of pixels and 240 are there" in refused(header(path, dim=[3, 4, 5, 7, 1, 1, 1, 1]))
+    for offset in (0, 351, np.nan):
+        assert "begin at an unlikely place" in refused(header(path, vox_offset=offset))
+    for length in (0, 8):
+        assert "no length at all" in refused(header(path, dim=[length, 4, 5, 6, 1, 1, 1, 1]))
+    assert "a type of values that there is not (9999)" in refused(header(path, datatype=9999))
+    assert "a unit that there is not (4)" in refused(header(path, xyzt_units=4))
+    assert refused(header(path, magic=b"ni1")) == (
+        "is the header of a pair of files (.hdr and .img); save the pair as one .nii file"
+    )
+    save(path)
+    path.write_bytes(path.read_bytes() + bytes(16))  # fills a block
+    np.testing.assert_allclose(shown(path), VALUES / 119, atol=1e-6)
+    header(path, dim=[5, 4, 5, 6, 1, 1, 1, 1])
+    np.testing.assert_allclose(shown(path), VALUES / 119, atol=1e-6)
+
+
+def test_gzip_says_what_has_changed(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii.gz")
+    whole = path.read_bytes()
+    for damaged in (whole[:-6] + bytes([whole[-6] ^ 1]) + whole[-5:], whole[:-4], whole + b"more"):
+        path.write_bytes(damaged)
+        assert refused(path) == "is a damaged or cut off NIfTI file; copy or export it again"
+
+
+def test_distances_that_are_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def series(q: int, s: int, *lengths: float, **values: object) -> Series:
+        pixdim = [1, *lengths, 1, 1, 1, 1]
+        return only(header(tmp_path / "a.nii", qform_code=q, sform_code=s, pixdim=pixdim, **values))
+
+    assert series(0, 1, 0, -1, np.nan).scans[0].spacing == pytest.approx((1.1, 1))  # sform alone decides
+    for codes in ((1, 0), (0, 0)):
+        mirrored = series(*codes, -1, 1, 3)
+        assert mirrored.scans[0].spacing == (1, 1)
+        assert "its header gives a negative distance of its voxels, which is taken as positive" in mirrored.notes
+        for lengths in ((1, 1, 0), (1, 1, np.nan), (1, 1, np.inf)):
+            path = header(
+                tmp_path / "a.nii", qform_code=codes[0], sform_code=codes[1], pixdim=[1, *lengths, 1, 1, 1, 1]
+            )
+            assert refused(path) == "its header says no distance of its voxels; export it again"
+    assert len(series(0, 0, 1, 1, 0, dim=[3, 4, 30, 1, 1, 1, 1, 1]).scans) == 1  # one slice has no distance to another
+    assert capfd.readouterr() == ("", "")
+
+
+def test_two_places_of_one_volume(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    same = {"qform_code": 1, "sform_code": 1}
+    said = "its header places it in two ways, by qform and by sform; sform is taken"
+    assert only(header(path, **same)).notes == ()
+    assert only(header(path, **same, srow_x=[-1, 0, 0, 0])).notes == (said,)
+    assert only(header(path, qform_code=1, sform_code=4, srow_x=[-1, 0, 0, 0])).notes == ()  # of two spaces
+    assert "places its voxels in no volume" in refused(header(path, srow_x=[1, 1, 0, 0], srow_y=[1, 1, 0, 0]))
+    assert "impossible qform" in refused(header(path, qform_code=1, sform_code=0, quatern_b=2))
+
+
+@pytest.mark.parametrize(("alpha", "right"), [(0, 1), (255, 1), (51, 0.2)])
+def test_what_is_transparent_lies_on_black(tmp_path: Path, alpha: int, right: float) -> None:
+    values = np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1"), ("A", "u1")])
+    values["R"], values["A"] = 255, alpha
+    assert only(save(tmp_path / "a.nii", values)).scans[0].pixels[0, 0] == pytest.approx([right, 0, 0])
+
+
 @pytest.mark.realdata
 def test_the_template_brain() -> None:
     datasets = pytest.importorskip("nilearn.datasets")
