@@ -76,15 +76,15 @@ def inspect(
         _inspect_series(run, unpack(context, paths), out or run / "results", fdr, desk)
         return
     from anogan.assurance import drift
-    from anogan.io import find_images, read_scan
-    from anogan.io.files import passed_over
+    from anogan.io import read_scan
+    from anogan.io.files import survey
     from anogan.metrics.discovery import discoveries
     from anogan.results.writing import ResultsWriter
     from anogan.service import Inspector
 
     archives = unpack(context, paths)
-    files = find_images(archives.paths)
-    if others := passed_over(archives.paths):
+    files, others = survey(archives.paths)
+    if others:
         tell_notes([f"no images, and passed over: {others}"])
     detector = load_detector(run)
     if fdr is not None:

@@ -7,7 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from anogan.io.formats import RASTERS, SUFFIXES, UNREAD_SUFFIXES, raster_format
 
@@ -17,7 +17,7 @@ NIFTI_HEADER = 544
 
 _SUFFIXES = SUFFIXES | UNREAD_SUFFIXES | {".dcm", ".dicom", ".ima", ".nii"}
 _NOT_IMAGES = {"dicomdir", "thumbs.db", "desktop.ini", "manifest.csv"}  # the first is DICOM, and lists others
-_MASKS = {"masks", "mask", "ground_truth"}
+_MASKS = {"masks", "mask", "ground truth"}
 
 
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -32,18 +32,26 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     ValueError
         A path does not exist, or a folder holds no image.
     """
+    return survey(paths)[0]
+
+
+def survey(paths: Iterable[str | os.PathLike[str]]) -> tuple[list[Path], str]:
+    """Return what `find_images` does, and which files in the folders are no images, as `passed_over` does."""
     found: dict[Path, None] = {}  # in order, each once
+    others: set[Path] = set()
     for path in map(Path, paths):
         if path.is_dir():
-            inside = images_below(path)
+            files = _files_below(path)
+            inside = sorted(images_among(files))
             if not inside:
                 raise ValueError(f"{path}: holds no {RASTERS}, DICOM or NIfTI image")
             found |= dict.fromkeys(inside)
+            others |= set(files) - set(inside)
         elif path.exists():
             found[path] = None
         else:
             raise ValueError(f"{path}: there is no such file or folder")
-    return list(found)
+    return list(found), _counted(others)
 
 
 def kind_of(path: str | os.PathLike[str]) -> Literal["raster", "dicom", "nifti", ""]:
@@ -108,32 +116,48 @@ def images_among(files: Iterable[Path]) -> list[Path]:
     ]
 
 
-def passed_over(paths: Iterable[str | os.PathLike[str]]) -> str:
-    """Return which files in folders are no images, counted by their suffixes, such as "3 .txt, 1 .csv"; "" for none."""
-    counts: Counter[str] = Counter()
-    for folder in map(Path, paths):
-        if folder.is_dir():
-            files = _files_below(folder)
-            counts.update(path.suffix.lower() or "without a suffix" for path in set(files) - set(images_among(files)))
+def passed_over(folder: Path) -> str:
+    """Return which files in a folder are no images, counted by their suffixes, such as "3 .txt, 1 .csv"; "": none."""
+    files = _files_below(folder)
+    return _counted(set(files) - set(images_among(files)))
+
+
+def _counted(files: Iterable[Path]) -> str:
+    counts = Counter(path.suffix.lower() or "without a suffix" for path in files)
     return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+
+def folder_word(name: str) -> str:
+    """Return a folder's name without what does not matter: case, - and _, and spaces about it."""
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+
+
+def holds_masks(name: str) -> bool:
+    """Return whether a folder of this name holds masks and no images."""
+    return folder_word(name) in _MASKS
 
 
 def _files_below(folder: Path) -> list[Path]:
     found: list[Path] = []
     seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=_unlisted, followlinks=True):
         real = os.path.realpath(place)
         if real in seen:  # a link that leads back, or to what is there anyway
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name.lower() not in _MASKS)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not holds_masks(name))
         found += [
             path
             for path in (Path(place, name) for name in files)
             if not (path.name.startswith(".") or path.name.lower() in _NOT_IMAGES or path.is_fifo())
         ]
     return found
+
+
+def _unlisted(error: OSError) -> NoReturn:
+    """Refuse a folder that cannot be looked into: its images would be missing without a word."""
+    raise ValueError(f"{error.filename}: cannot be looked into ({error.strerror}); give yourself the right to read it")
 
 
 def _looks_like_image(path: Path) -> bool:
