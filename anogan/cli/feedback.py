@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anogan.cli.app import Data, Run, app, load_detector, say
+from anogan.cli.app import Data, Run, app, load_detector, say, tell_notes
 from anogan.cli.console import Bar, plain_console
 from anogan.cli.review import Database, User, open_as
 
@@ -38,6 +38,7 @@ def propose(run: Run, database: Database, data: Data, user: User = "") -> None:
     desk.reader.need("export")
     column = detector.calibration.column if detector.calibration is not None else ""
     splits = open_dataset(data, detector.config, group=column)
+    tell_notes(splits.notes)
     images, others = dismissed(desk, detector.config.name)
     for case, reason in others:
         say(f"case {case}: {reason}")

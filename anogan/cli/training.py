@@ -160,7 +160,9 @@ def calibrate(
     if other_site:
         # What was set on one site's images or series promises nothing at another.
         detector = dataclasses.replace(detector, calibration=None, series_calibration=None)
-        scans = open_healthy(data, group, config.input.window)
+        notes: list[str] = []
+        scans = open_healthy(data, group, config.input.window, notes)
+        tell_notes(notes)
     else:
         opened = open_dataset(data, config, group=group)
         tell_notes(opened.notes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anogan.cli.app import Data, Run, app, finish, load_detector, say
+from anogan.cli.app import Data, Run, app, finish, load_detector, say, tell_notes
 from anogan.cli.console import Bar, plain_console
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ def contamination(
     from anogan.data.dataset import open_dataset
     from anogan.storage.checkpoint import write_json, write_text
 
+    opened = open_dataset(data, detector.config)
+    tell_notes(opened.notes)
     with Bar("scoring training images") as bar:
-        suspects = check(detector, open_dataset(data, detector.config).train, bar)
+        suspects = check(detector, opened.train, bar)
     count = suspects.to_review(review)
     folder = out or run
     write_json(folder / "contamination.json", suspects.to_json())
@@ -67,8 +69,10 @@ def selftest(run: Run, data: Data) -> None:
     from anogan.storage.checkpoint import write_json, write_text
 
     column = "" if detector.calibration is None else detector.calibration.column
+    opened = open_dataset(data, detector.config, group=column)
+    tell_notes(opened.notes)
     with Bar("groups of anomalies") as bar:
-        test = measure.run(detector, open_dataset(data, detector.config, group=column), bar).to_json()
+        test = measure.run(detector, opened, bar).to_json()
     write_text(run / verdict.CHART, chart.draw(test))
     write_json(run / verdict.FILE, test | {"detector": verdict.fingerprint(run)})
     _print_selftest(test)

@@ -252,10 +252,16 @@ def open_dataset(path: str | os.PathLike[str], config: Config, seed: int | None 
     return Splits(**sets, notes=listing.notes)
 
 
-def open_healthy(path: str | os.PathLike[str], group: str = "", window: WindowChoice = "first") -> ScanSet:
+def open_healthy(
+    path: str | os.PathLike[str],
+    group: str = "",
+    window: WindowChoice = "first",
+    notes: list[str] | None = None,
+) -> ScanSet:
     """Open a folder or a manifest as one set of healthy images, as another site brings them to calibrate on.
 
-    The layout is that of `open_dataset`, and `window` the profile's `input.window`. Where splits are given, only the
+    The layout is that of `open_dataset`, and `window` the profile's `input.window`; what a person should know of how it
+    was read is added to `notes`. Where splits are given, only the
     calibration split is taken; else all healthy images, but those of whoever has an abnormal one.
 
     Raises
@@ -264,7 +270,10 @@ def open_healthy(path: str | os.PathLike[str], group: str = "", window: WindowCh
         As `open_dataset`, or no healthy image is left.
     """
     path = Path(path)
-    entries = read_listing(path, group).entries
+    listing = read_listing(path, group)
+    entries = listing.entries
+    if notes is not None:
+        notes += listing.notes
     _refuse_both(entries)
     if any(entry.split for entry in entries):
         items = _given_splits(path, entries)["calibration"]

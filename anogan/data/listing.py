@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from anogan.io.files import images_among, images_below, passed_over
+from anogan.io.files import folder_word, holds_masks, images_among, images_below, passed_over
 
 HEALTHY = (
     "healthy", "normal", "good", "genuine", "bona fide", "bonafide", "real", "live", "uninfected", "control",
-    "controls", "negative", "no finding", "no findings", "ok", "0",
+    "controls", "negative", "no finding", "no findings", "no tumor", "no tumour", "notumor", "ok", "0",
 )  # fmt: skip
 """What folders and manifests may call a normal image; case does not matter, nor do - and _."""
 ABNORMAL = (
@@ -21,11 +22,13 @@ ABNORMAL = (
 )  # fmt: skip
 """What they may call an abnormal one. A folder beside a healthy one, or in a split, that has any other name holds a
 kind of abnormal images, too: its species."""
-_MASKS = {"masks", "mask", "ground truth"}
+_DENIES = ("no ", "non ", "not ", "without ")
+_MASK_NAME = re.compile(r"(.+)[ _-](?:mask|gt|seg|segmentation)(?:[ _-]?\d+)?", re.IGNORECASE)
 GROUPS = ("site", "scanner", "device", "sex", "age_group", "ethnicity", "species")
 """Columns of a manifest that say which group an image belongs to. Others may name a person and are not read."""
+_COLUMNS = ("file", "label", "split", "subject", "patient", "mask", "attack")
 _SPLITS = {"train": "train", "training": "train", "calibration": "calibration", "calib": "calibration"}
-_SPLITS |= dict.fromkeys(("test", "val", "validation"), "test")
+_SPLITS |= dict.fromkeys(("test", "testing", "val", "valid", "validation"), "test")
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ def read_listing(path: Path, group: str = "") -> Listing:
         Nothing is there, a file or mask is missing or lies outside, a label or split is unknown, no image is healthy,
         an image is listed twice, or there is no column `group`.
     """
-    manifest = path / "manifest.csv" if path.is_dir() else path
+    manifest = _manifest_in(path) if path.is_dir() else path
     if manifest.is_file():
-        return Listing(_read_manifest(manifest, group.strip().lower()))
+        return _read_manifest(manifest, group.strip().lower())
     if not path.is_dir():
         raise ValueError(f"{path}: there is no such folder or manifest")
     if group:
@@ -68,14 +71,23 @@ def read_listing(path: Path, group: str = "") -> Listing:
     return _read_folder(path)
 
 
+def _manifest_in(folder: Path) -> Path:
+    """Return the manifest of a folder, which may be absent; disks of some systems do not tell case apart."""
+    found = sorted(path for path in folder.iterdir() if path.name.lower() == "manifest.csv" and path.is_file())
+    if len(found) > 1:
+        raise ValueError(f"{found[0]}: lies beside {found[1].name}, which may say different things; keep one")
+    return found[0] if found else folder / "manifest.csv"
+
+
 def _read_folder(folder: Path) -> Listing:
     split_folders = {place: _SPLITS[place.name.lower()] for place in _folders(folder) if place.name.lower() in _SPLITS}
-    entries, notes = [], []
+    entries: list[Entry] = []
+    notes: list[str] = []
     for place, split in split_folders.items():
-        entries += _read_labels(place, split, folder)
+        entries += _read_labels(place, split, folder, notes)
         notes += _loose(place)
     if not split_folders:
-        entries = _read_labels(folder, "", folder)
+        entries = _read_labels(folder, "", folder, notes)
     notes += _loose(folder)
     if not entries and not any(folder.iterdir()):
         raise ValueError(f"{folder}: is empty; put images into {folder / 'healthy'}")
@@ -92,9 +104,9 @@ def _read_folder(folder: Path) -> Listing:
         )
         entries = [replace(entry, split="test") if entry.label and entry.split else entry for entry in entries]
     if outside := [place.name for place in _folders(folder) if split_folders and place not in split_folders]:
-        outside = [name for name in outside if _word(name) not in _MASKS]
+        outside = [name for name in outside if not holds_masks(name)]
         notes += [f"{folder / name} is no split such as train or test, and is left out" for name in outside]
-    if others := passed_over([folder]):
+    if others := passed_over(folder):
         notes.append(f"no images, and passed over: {others}")
     return Listing(entries, tuple(notes))
 
@@ -113,20 +125,25 @@ def _loose(place: Path) -> list[str]:
     return [f"{loose} images in {place} itself are in no folder that says what they show; left out"] if loose else []
 
 
-def _read_labels(place: Path, split: str, root: Path) -> list[Entry]:
-    """Return the images below the folders of `place` that say what they show.
+def _read_labels(place: Path, split: str, root: Path, notes: list[str]) -> list[Entry]:
+    """Return the images below the folders of `place` that say what they show, and add to `notes` which hold none.
 
     A folder whose name is no label is a kind of abnormal images where a split or a healthy folder stands beside it.
     """
-    folders = [folder for folder in _folders(place) if _word(folder.name) not in _MASKS and any(folder.iterdir())]
+    folders = [folder for folder in _folders(place) if not holds_masks(folder.name)]
     labels = {folder: _label(folder.name) for folder in folders}
     if split or 0 in labels.values():
+        _refuse_unclear(folder for folder, label in labels.items() if label is None)
         labels = {folder: 1 if label is None else label for folder, label in labels.items()}
-    homes = [home for where in dict.fromkeys((place, root)) for home in _folders(where) if _word(home.name) in _MASKS]
+    homes = [home for where in dict.fromkeys((place, root)) for home in _folders(where) if holds_masks(home.name)]
     entries = []
     for folder, label in labels.items():
-        if label is None or not (paths := images_below(folder)):
+        if label is None:
             continue
+        if not (paths := images_below(folder)):
+            notes.append(f"{folder} holds no image")
+            continue
+        _refuse_masks(paths)
         kind = "" if _label(folder.name) is not None else folder.name
         for path in paths:
             inside = path.relative_to(folder)
@@ -134,6 +151,27 @@ def _read_labels(place: Path, split: str, root: Path) -> list[Entry]:
             mask = _find_mask(path, inside, folder.name, homes) if label and homes else None
             entries.append(Entry(path, split, label, subject, mask, {"species": kind} if kind else {}))
     return entries
+
+
+def _refuse_unclear(folders: Iterable[Path]) -> None:
+    """Raise ValueError if a folder's name denies something: what shows no crack may be healthy, and is no kind."""
+    for folder in folders:
+        if folder_word(folder.name).startswith(_DENIES):
+            raise ValueError(f"{folder}: may hold healthy or abnormal images; rename it to healthy or abnormal")
+
+
+def _refuse_masks(paths: list[Path]) -> None:
+    """Raise ValueError if the mask of an image lies beside it, where it would be taken for an image."""
+    names = {(path.parent, _stem(path)) for path in paths}
+    for path in paths:
+        if (image := _MASK_NAME.fullmatch(_stem(path))) and (path.parent, image[1]) in names:
+            raise ValueError(
+                f"{path}: seems to be the mask of {image[1]} beside it; move it to a folder masks, or rename it"
+            )
+
+
+def _stem(path: Path) -> str:
+    return path.name[: -len(".nii.gz")] if path.name.lower().endswith(".nii.gz") else path.stem
 
 
 def _find_mask(path: Path, inside: Path, species: str, homes: list[Path]) -> Path:
@@ -155,16 +193,12 @@ def _folders(place: Path) -> list[Path]:
     return sorted(entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _word(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
-
-
 def _label(name: str) -> int | None:
-    word = _word(name)
+    word = folder_word(name)
     return 0 if word in HEALTHY else 1 if word in ABNORMAL else None
 
 
-def _read_manifest(manifest: Path, group: str) -> list[Entry]:
+def _read_manifest(manifest: Path, group: str) -> Listing:
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)  # else a quote that is left open takes in all lines behind it
@@ -174,6 +208,10 @@ def _read_manifest(manifest: Path, group: str) -> list[Entry]:
         raise ValueError(f"{manifest}: is not a CSV file in UTF-8; save it as one") from None
     except csv.Error as error:
         raise ValueError(f"{manifest} line {reader.line_num}: is not CSV ({error}); close its quotes") from None
+    except OSError as error:
+        raise ValueError(f"{manifest}: cannot be read ({error.strerror}); give yourself the right to") from None
+    if len(columns) == 1 and (other := next((mark for mark in ";\t|" if mark in columns[0]), "")):
+        raise ValueError(f"{manifest} line 1: parts its columns by {other!r}; save it with commas")
     if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise ValueError(f"{manifest} line 1: has two columns {twice[0]}, which may say different things; keep one")
     if missing := {"file", "label"} - set(columns):
@@ -202,6 +240,8 @@ def _read_manifest(manifest: Path, group: str) -> list[Entry]:
                 f"{where}: names {cells['file']!r} again, which line {before} names; keep one of the lines"
             )
         mask = _inside(manifest.parent, cells["mask"], where, "mask") if cells.get("mask") else None
+        if mask is not None and mask.resolve() == path.resolve():
+            raise ValueError(f"{where}: names {cells['file']!r} as its own mask; name its mask, or none")
         subject = cells.get("subject") or cells.get("patient") or ""
         cells["species"] = cells.get("species") or cells.get("attack", "")
         groups = {name: cells[name] for name in GROUPS if cells.get(name)}
@@ -209,7 +249,8 @@ def _read_manifest(manifest: Path, group: str) -> list[Entry]:
         entries.append(Entry(path, _SPLITS.get(split, ""), label, subject, mask, groups, named))
     if not any(entry.label == 0 for entry in entries):
         raise ValueError(f"{manifest}: names no healthy image; training takes nothing else")
-    return entries
+    unread = sorted(set(columns) - {"", group, *_COLUMNS, *GROUPS})
+    return Listing(entries, (f"columns of {manifest} that are not read: {', '.join(unread)}",) if unread else ())
 
 
 def _inside(folder: Path, name: str, where: str, what: str) -> Path:
