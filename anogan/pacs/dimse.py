@@ -29,6 +29,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as GE
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as MOVE  # type: ignore[attr-defined]
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from anogan.io.dicom.quiet import silent
 from anogan.pacs.header import Header, file_name, read_header, transfer_syntax
 from anogan.pacs.nodes import Found, Query, Unavailable, found_study
 from anogan.pacs.receiver import Receiver, decodable, image_classes, receiving_into, tls_context
@@ -176,15 +177,16 @@ class DimseNode:
             assert self.settings.tls is not None
             options["tls_args"] = (tls_context(self.settings.tls), node.host)
         assert node.port is not None
-        assoc = ae.associate(node.host, node.port, ae_title=node.ae_title or "", **options)
-        if not assoc.is_established:
-            why = "rejects us (are our AE titles known there?)" if assoc.is_rejected else "does not answer"
-            raise Unavailable(f"node {self.name}: {why}")
-        try:
-            yield assoc
-        finally:
-            if assoc.is_established:
-                assoc.release()
+        with silent("pynetdicom"):
+            assoc = ae.associate(node.host, node.port, ae_title=node.ae_title or "", **options)
+            if not assoc.is_established:
+                why = "rejects us (are our AE titles known there?)" if assoc.is_rejected else "does not answer"
+                raise Unavailable(f"node {self.name}: {why}")
+            try:
+                yield assoc
+            finally:
+                if assoc.is_established:
+                    assoc.release()
 
     def _check(self, status: Dataset, what: str) -> None:
         code = status.get("Status")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import warnings
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from pydicom.filereader import read_file_meta_info
 from pynetdicom.dsutils import split_dataset
 
 from anogan.io.dicom.persons import Person, person
+from anogan.io.dicom.quiet import keep_quiet
 from anogan.io.guard import check_structure
 
-# Their logs and warnings quote values, and with them perhaps a patient's name. Once for all threads, since
+# Their logs and warnings quote values, and with them perhaps a patient's name. The warnings once for all threads, since
 # warnings.catch_warnings in one changes the others.
 for _name in ("pydicom", "pynetdicom", "dicomweb_client"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+    keep_quiet(_name)
     warnings.filterwarnings("ignore", module=_name)
 
 MAKER = "anogan"  # Manufacturer or ManufacturerModelName of the objects that this program writes

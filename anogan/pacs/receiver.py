@@ -20,6 +20,7 @@ from pynetdicom.sop_class import _STORAGE_CLASSES, Verification  # type: ignore[
 from sqlalchemy.exc import SQLAlchemyError
 
 from anogan.io.dicom.decoding import can_decode
+from anogan.io.dicom.quiet import silent
 from anogan.pacs.header import Header, read_header
 from anogan.pacs.settings import TLS, Settings
 from anogan.pacs.store import Full
@@ -117,7 +118,7 @@ class Receiver:
             (evt.EVT_CONN_CLOSE, self._end_of_connection),
             (evt.EVT_C_STORE, self.store),
         ]
-        with receiving_into(self.folder):
+        with silent("pynetdicom"), receiving_into(self.folder):
             try:
                 context = None if settings.tls is None else tls_context(settings.tls, server=True)
                 ae.start_server((settings.host, settings.port), block=False, evt_handlers=handlers, ssl_context=context)

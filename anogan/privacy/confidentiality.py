@@ -10,7 +10,6 @@ the image needs, and text that repeats what the file says of the person (`anogan
 from __future__ import annotations
 
 import datetime
-import logging
 import re
 from collections import Counter
 from typing import Any
@@ -22,11 +21,11 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
+from anogan.io.dicom.quiet import keep_quiet
 from anogan.privacy.person import Person, texts
 from anogan.storage.pseudonym import keyed_hash
 
-# Its log quotes values, and with them perhaps a patient's name.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+keep_quiet("pydicom")
 
 EDITION = "2026c"
 

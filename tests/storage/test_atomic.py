@@ -16,11 +16,20 @@ def test_folders_are_made_and_files_replaced(tmp_path: Path) -> None:
     write_bytes(path, b"one")
     write_bytes(path, b"two")
     assert path.read_bytes() == b"two"
-    assert path.stat().st_mode & 0o777 == 0o644
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("step", ["mkstemp", "write", "replace"])
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_who_may_read_a_file_is_what_the_umask_says(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_bytes(tmp_path / "a.bin", b"one")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.bin").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("step", ["open", "write", "replace"])
 def test_on_a_full_disk_the_good_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     path = tmp_path / "a.bin"
     write_bytes(path, b"good")
@@ -28,8 +37,8 @@ def test_on_a_full_disk_the_good_file_stays(tmp_path: Path, monkeypatch: pytest.
     def full(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    if step == "mkstemp":
-        monkeypatch.setattr("tempfile.mkstemp", full)
+    if step == "open":
+        monkeypatch.setattr(os, "open", full)
     elif step == "replace":
         monkeypatch.setattr(os, "replace", full)
     else:

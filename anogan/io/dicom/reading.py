@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import warnings
@@ -21,6 +20,7 @@ from anogan.io.dicom.decoding import decode
 from anogan.io.dicom.display import check_numbers, show
 from anogan.io.dicom.persons import Person, person
 from anogan.io.dicom.pixel_format import PIXEL_KEYWORDS
+from anogan.io.dicom.quiet import keep_quiet
 from anogan.io.dicom.stacks import stack
 from anogan.io.guard import check_structure
 from anogan.io.pixels import WindowChoice, check_size, several_frames
@@ -28,8 +28,7 @@ from anogan.scan import Scan
 from anogan.series import Series
 from anogan.storage.pseudonym import pseudonym
 
-# Its log and its warnings quote values, and with them perhaps a patient's name.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+keep_quiet("pydicom")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ here, under a UID of its own; `Origin.name_sources` puts the real instances and 
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +20,12 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, MRImageStorage, SecondaryCaptureImageStorage
 from pydicom.valuerep import validate_value
 
+from anogan.io.dicom.quiet import keep_quiet
 from anogan.io.uids import derived_uid
 from anogan.scan import Scan
 from anogan.series import Series
 
-# Their logs quote names that they find odd.
-for library in ("highdicom", "pydicom"):
-    logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+keep_quiet("pydicom")
 
 MAKER = "anogan"
 

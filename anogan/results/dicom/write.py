@@ -11,6 +11,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from anogan.io.dicom.quiet import keep_quiet
 from anogan.results.dicom.identity import Marks, Verification
 from anogan.results.dicom.secondary_capture import MOST, captures
 from anogan.results.dicom.segmentation import parametric_map, segmentation
@@ -18,6 +19,8 @@ from anogan.results.dicom.source import Origin, Unsupported
 from anogan.results.dicom.structured_report import report
 from anogan.series import Series, SeriesResult
 from anogan.storage.atomic import write_bytes
+
+keep_quiet("highdicom")
 
 KINDS = ("seg", "map", "sr", "sc")
 """Segmentation, Parametric Map, structured report, Secondary Capture."""
