@@ -7,10 +7,12 @@ import io
 import re
 from collections.abc import Iterable
 
-# OWASP, CSV injection: what begins a formula, also in full width, at the start of a cell, or of what becomes a cell
-# where the list separator is a semicolon or a tab. The mark itself is marked, so that `plain` gives back every text.
+# OWASP, CSV injection: what begins a formula, also in other widths, at the start of a cell, or of what becomes a cell
+# where the list separator is a semicolon or a tab: there quotes end where no quote is meant to. Blanks before it may be
+# trimmed. The mark itself is marked, so that `plain` gives back every text.
 _START = r"(^|[;\t\r\n])"
-_FORMULA = r"(?=['=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+_PASSED = r"[\" \xa0\u2000-\u200f\u3000\ufeff\x00]*"
+_FORMULA = rf"(?={_PASSED}['=+\-@\t\r\n\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20])"
 _RISKY = re.compile(_START + _FORMULA)
 _MARKED = re.compile(f"{_START}'{_FORMULA}")
 
