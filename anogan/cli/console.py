@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from anogan.gan.training import TrainingEvent
 
 
-# C0 but for the tab, DEL, C1, and what changes the direction of writing (Unicode Bidirectional Algorithm, 2).
-_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# C0 but for the tab, DEL, C1, what changes the direction of writing (Unicode Bidirectional Algorithm, 2), what is not
+# seen (but for the joiners that scripts need), and bytes of a name that are no text, which no terminal takes.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 class Bar:

@@ -146,6 +146,10 @@ def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
         ("one\ntwo\r\n", False, r"one\ntwo\r\n"),
         ("exe\u202egnp.dcm", True, r"exe\u202egnp.dcm"),
         ("bell\x07 null\x00 c1\x9b31m del\x7f", True, r"bell\x07 null\x00 c1\x9b31m del\x7f"),
+        ("two\u200b\xadthree\ufeff\u2060", True, r"two\u200b\xadthree\ufeff\u2060"),
+        ("hidden\U000e0041", True, r"hidden\U000e0041"),
+        ("no text \udcff", True, r"no text \udcff"),
+        ("joined \U0001f469\u200d\U0001f4bb", True, "joined \U0001f469\u200d\U0001f4bb"),
         ("tab\tÜnïcode 山 stays", False, "tab\tÜnïcode 山 stays"),
     ],
 )
