@@ -292,7 +292,10 @@ def _read_profile(profile: str | os.PathLike[str]) -> dict[str, Any]:
     if path.suffix == ".toml":
         if not path.is_file():
             raise ValueError(f"profile {path}: there is no such file")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"profile {path}: is not text in UTF-8; save it as such") from None
     elif (known := resources.files("anogan") / "profiles" / f"{profile}.toml").is_file():
         text = known.read_text(encoding="utf-8")
     else:

@@ -6,7 +6,6 @@ is refused by what it is, and not as damaged.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from anogan.errors import Refused
 from anogan.io.pixels import check_size, damaged, several_pages
 from anogan.io.tiff_tags import Directory, Tag, read_directory
+from anogan.storage.documents import json_value
 
 MAX_BYTES = 1 << 29
 """Bytes that the numbers of a file may unpack to, more than 64 million pixels of RGB with 16 bits take; half as many
@@ -206,10 +206,10 @@ def _check_one_picture(tags: Directory) -> None:
         raise Refused(f"{tags.name}: begins with a thumbnail and keeps its picture elsewhere; export that as PNG")
     if tags.text.startswith(b'{"shape":') and len(tags.text) < 4096:
         try:
-            shape = json.loads(tags.text.rstrip(b"\0"))["shape"]
+            shape = json_value(tags.text.rstrip(b"\0").decode())["shape"]
             stored = tags.one(Tag.HEIGHT, 1) * tags.one(Tag.WIDTH, 1) * tags.one(Tag.SAMPLES, 1)
             more = int(np.prod(shape, dtype=float)) > stored
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             return
         if more:
             raise several_pages(tags.name)

@@ -10,19 +10,49 @@ TOML_CHARACTERS = 1 << 14
 """Longer settings are refused: tomllib takes memory with the square of a dotted key's length. Profiles have 3000."""
 
 
+_DEPTH = 64
+"""More levels than any document of ours has; who prints or writes such a one again needs no more than Python allows."""
+
+
 def json_value(text: str) -> Any:
-    """Return what a JSON text says. Raises json.JSONDecodeError, also where it is nested too deep."""
+    """Return what a JSON text says. Raises json.JSONDecodeError, also where it is nested too deep or has no number."""
     try:
-        return json.loads(text)
-    except RecursionError:
-        raise json.JSONDecodeError("nested too deep", text[:1], 0) from None
+        return _shallow(json.loads(text))
+    except json.JSONDecodeError:
+        raise
+    except (RecursionError, ValueError) as error:
+        raise json.JSONDecodeError(_why(error), text[:1], 0) from None
 
 
 def toml_table(text: str) -> dict[str, Any]:
-    """Return what a TOML text says. Raises tomllib.TOMLDecodeError, also where it is too long or nested too deep."""
+    """Return what a TOML text says.
+
+    Raises
+    ------
+    tomllib.TOMLDecodeError
+        It is no TOML, or too long, nested too deep, or has a number that is too long.
+    """
     if len(text) > TOML_CHARACTERS:
         raise tomllib.TOMLDecodeError(f"{len(text)} characters are more than the {TOML_CHARACTERS} that are read")
     try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise tomllib.TOMLDecodeError("nested too deep") from None
+        return _shallow(tomllib.loads(text))
+    except tomllib.TOMLDecodeError:
+        raise
+    except (RecursionError, ValueError) as error:
+        raise tomllib.TOMLDecodeError(_why(error)) from None
+
+
+def _shallow(value: Any) -> Any:
+    level = [value]
+    for _ in range(_DEPTH):
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        if not inner:
+            return value
+        level = [each for one in inner for each in one]
+    raise RecursionError
+
+
+def _why(error: Exception) -> str:
+    return (
+        "nested too deep" if isinstance(error, RecursionError) else "a number is too long"
+    )  # Python reads 4300 digits

@@ -443,3 +443,10 @@ def test_pages_of_imagej_and_ome(tmp_path: Path) -> None:
             read_scan(tmp_path / "a.tif")
     tifffile.imwrite(tmp_path / "a.tif", stack[0] + 7, imagej=True)
     np.testing.assert_allclose(read_scan(tmp_path / "a.tif").pixels, 7 / 65535, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", ["[" * 2000 + "]" * 2000, "[" + "9" * 400 + "]", '"8"', "null"])
+def test_a_description_that_only_looks_like_a_shape_is_a_text(tmp_path: Path, shape: str) -> None:
+    values = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    Image.fromarray(values).save(tmp_path / "a.tif", description='{"shape":' + shape + "}")
+    assert read_scan(tmp_path / "a.tif").pixels.shape == (8, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from anogan.config import load_config
 from anogan.results.reading import read_results
 from anogan.storage.checkpoint import read_json
-from anogan.storage.documents import TOML_CHARACTERS
+from anogan.storage.documents import TOML_CHARACTERS, json_value, toml_table
 
 DEEP = "[" * 100_000
 
@@ -25,8 +26,36 @@ def test_deep_json_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        ("[" * 500 + "]" * 500, "nested too deep"),  # Python reads it, and cannot write it again within other calls
+        ('{"a":' * 65 + "1" + "}" * 65, "nested too deep"),
+        ("[" + "9" * 5000 + "]", "a number is too long"),
+    ],
+)
+def test_json_that_python_reads_and_nobody_writes_is_damaged(text: str, why: str) -> None:
+    with pytest.raises(json.JSONDecodeError, match=why):
+        json_value(text)
+
+
+def test_what_is_not_deep_is_read() -> None:
+    assert json_value("[" * 20 + "]" * 20 + "\n") is not None
+    assert toml_table("a.b.c = [[1], {d = 2}]") == {"a": {"b": {"c": [[1], {"d": 2}]}}}
+
+
+def test_a_profile_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_bytes(b'a = "\xff"')
+    with pytest.raises(ValueError, match=r"own.toml: is not text in UTF-8"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
         ("a=" + "[" * 2000 + "]" * 2000, "nested too deep"),
         (".".join("a" * TOML_CHARACTERS) + "=1", "characters are more"),
+        (".".join("a" * 3000) + "=1", "nested too deep"),
+        ("[" + ".".join("a" * 500) + "]", "nested too deep"),
+        ("a=" + "9" * 5000, "a number is too long"),
     ],
 )
 def test_deep_or_long_profile_is_not_valid(tmp_path: Path, text: str, why: str) -> None:
