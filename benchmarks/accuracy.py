@@ -43,6 +43,7 @@ from anogan.gan.inversion import residual_maps
 from anogan.gan.losses import top_mean
 from anogan.gan.training import Trainer, TrainingEvent
 from anogan.storage import checkpoint
+from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy"
 RUNS = ROOT / "runs" / "accuracy"
@@ -87,7 +88,7 @@ def write(data: Dataset, seed: int, method: str, scores: np.ndarray, figures: di
         **figures,
         "scores": [float(f"{score:.5g}") for score in scores],
     }
-    text = json.dumps(found, indent=1)
+    text = json_text(found, indent=1)
     head, _, tail = text.partition('"scores": [')
     path.write_text(head + '"scores": [' + " ".join(tail.split()) + "\n", encoding="utf-8")
     print(f"{data.name} {seed} {method}: AUROC {found['auroc'][0]:.4f}", figures.get("pixel", ""), flush=True)

@@ -31,6 +31,7 @@ from anogan.detector.calibration import Calibration, images_needed, rank
 from anogan.gan.training import train
 from anogan.metrics.discovery import discoveries
 from anogan.scan import Scan
+from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results"
 DRAWS = 10_000
@@ -298,12 +299,12 @@ def main() -> None:
 
 def write(path: Path, found: dict[str, Any]) -> None:
     """Write a line for each row and each list of scores."""
-    kept = ",\n".join(f'  "{key}": {json.dumps(value)}' for key, value in found["kept"].items() if key != "scores")
-    scores = ",\n".join(f'   "{site}": {json.dumps(values)}' for site, values in found["kept"]["scores"].items())
+    kept = ",\n".join(f'  "{key}": {json_text(value)}' for key, value in found["kept"].items() if key != "scores")
+    scores = ",\n".join(f'   "{site}": {json_text(values)}' for site, values in found["kept"]["scores"].items())
     parts = [f' "kept": {{\n{kept},\n  "scores": {{\n{scores}\n  }}\n }}']
     for key, rows in found.items():
         if key != "kept":
-            parts.append(f' "{key}": [\n' + ",\n".join(f"  {json.dumps(row)}" for row in rows) + "\n ]")
+            parts.append(f' "{key}": [\n' + ",\n".join(f"  {json_text(row)}" for row in rows) + "\n ]")
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 

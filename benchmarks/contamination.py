@@ -34,6 +34,7 @@ from anogan.data.dataset import Item, draw_subjects
 from anogan.detector import Detector
 from anogan.detector.fusion import COMPONENTS, component_scores
 from anogan.scan import Scan
+from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results" / "contamination"
 RUNS = ROOT / "runs" / "contamination"
@@ -170,7 +171,7 @@ def main() -> None:
     for seed in [] if options.table else options.seeds:
         path = RESULTS / f"{seed}.json"
         if not path.is_file():
-            path.write_text(json.dumps(measure(seed, None, None)) + "\n", encoding="utf-8")
+            path.write_text(json_text(measure(seed, None, None)) + "\n", encoding="utf-8")
     text = table([json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))])
     (RESULTS.parent / "contamination.md").write_text(text, encoding="utf-8")
     print(text)

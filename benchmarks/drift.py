@@ -18,6 +18,7 @@ import numpy as np
 
 from anogan.assurance.drift import ABNORMAL_SHARE, FALSE_ALARM, STAKES, bet
 from anogan.metrics import binomial
+from anogan.storage.documents import json_text
 
 RESULTS = Path(__file__).parent / "results"
 SCORES = RESULTS / "calibration.json"
@@ -190,7 +191,7 @@ def main() -> None:
         "images": int((np.array(kept["labels"]) == 0).sum()),
         "real": real_delays(kept),
     }
-    (RESULTS / "drift.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "drift.json").write_text(json_text(found, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "drift.md").write_text(table(found), encoding="utf-8")
     print(table(found))
 

@@ -32,6 +32,7 @@ from anogan.detector import Detector
 from anogan.detector.calibration import Calibration
 from anogan.detector.noise import NoiseReference
 from anogan.storage.checkpoint import write_text
+from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results" / "id_photos"
 RUNS = ROOT / "runs" / "id_photos"
@@ -170,7 +171,7 @@ def measure(seed: int, method: str, again: bool) -> None:
     rounded = {name: [v if v is None else float(f"{v:.5g}") for v in values] for name, values in scores.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = {"method": method, "seed": seed, "images": described(splits), "scores": rounded}
-    write_text(path, "{" + ",\n ".join(f'"{key}": {json.dumps(value)}' for key, value in lines.items()) + "}\n")
+    write_text(path, "{" + ",\n ".join(f'"{key}": {json_text(value)}' for key, value in lines.items()) + "}\n")
     print(f"seed {seed}: {method} measured", flush=True)
 
 

@@ -13,7 +13,6 @@ results/interval_coverage.md and .json.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from scipy.stats import binom, norm
 
 from anogan import metrics
 from anogan.metrics import Estimate
+from anogan.storage.documents import json_text
 
 RESULTS = Path(__file__).parent / "results"
 COUNTS = (50, 200, 1000)
@@ -224,7 +224,7 @@ def main() -> None:
     for rate in (0.01, 0.05, 0.2, 0.8):
         rows += [{"measure": f"share of {rate:.0%}", "truth": rate} | share(rate, n) for n in COUNTS]
     if not quick:
-        (RESULTS / "interval_coverage.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / "interval_coverage.json").write_text(json_text(rows, indent=1) + "\n", encoding="utf-8")
         (RESULTS / "interval_coverage.md").write_text(table(rows), encoding="utf-8")
     print(table(rows))
 

@@ -10,7 +10,6 @@ A composite shows the head and shoulders of one person before the background of 
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from anogan.linkage.prints import KINDS, person
 from anogan.linkage.thresholds import different_people, pair_distances
 from anogan.metrics import binomial
 from anogan.scan import Scan
+from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results"
 VARIED, COPIES, ENTRIES = 400, 25, 100_000
@@ -251,7 +251,7 @@ def main() -> None:
         }
     found["seconds"] = round(search_seconds(), 3)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "linkage.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "linkage.json").write_text(json_text(found, indent=1) + "\n", encoding="utf-8")
     (RESULTS / "linkage.md").write_text(table(found), encoding="utf-8")
     print(table(found))
 

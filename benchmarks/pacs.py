@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "pacs"))
 from clinic import MISSING, Orthanc, settings, start_listener, storm, uid, write_study  # it lies there
 
 from anogan.cli.console import free_port
+from anogan.storage.documents import json_text
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -90,7 +91,7 @@ def main() -> None:
         "seconds": round(seconds),
     }
     print(measured)
-    (RESULTS / f"pacs-{judge}.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"pacs-{judge}.json").write_text(json_text(measured, indent=1) + "\n", encoding="utf-8")
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("pacs-*.json"))]
     lines = [" | ".join(rows[0]), "|".join(["---"] * len(rows[0])), *(" | ".join(map(str, r.values())) for r in rows)]
     (RESULTS / "pacs.md").write_text(

@@ -9,7 +9,6 @@ with masks and two scanners. The scoring alone, with the pictures of each case, 
 from __future__ import annotations
 
 import csv
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from anogan.data.synthetic import write_tiny
 from anogan.detector import Detector
 from anogan.evaluation import evaluate, write_report
 from anogan.results.writing import ResultsWriter
+from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results"
 TRAIN, CALIBRATION, TEST = 100, 100, 500  # healthy images; as many abnormal ones are tested
@@ -76,7 +76,7 @@ def main() -> None:
         "report.html MB": round(size, 2),
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "report.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "report.json").write_text(json_text(figures, indent=1) + "\n", encoding="utf-8")
     text = f"""# The report of {figures["images"]} images
 
 Synthetic images of 64 x 64 pixels, a tiny detector, {figures["threads"]} thread(s), on a machine busy with other work.

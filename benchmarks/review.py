@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
-import json
 import os
 import statistics
 import subprocess
@@ -39,6 +38,7 @@ from postgres import MISSING, Postgres
 
 from anogan.cli.console import free_port
 from anogan.review import Desk, Query, cases_of, open_desk
+from anogan.storage.documents import json_text
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -278,7 +278,7 @@ def main() -> None:
         "databases": databases,
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "review.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    (options.out / "review.json").write_text(json_text(measured, indent=1) + "\n", encoding="utf-8")
     text = report(measured)
     (options.out / "review.md").write_text(text, encoding="utf-8")
     print(text)

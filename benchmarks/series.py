@@ -9,7 +9,6 @@ first, by several rules for the score. The detector is of the tiny profile, whic
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 import tracemalloc
@@ -26,6 +25,7 @@ from anogan.detector import Detector
 from anogan.detector.volume import top_weights
 from anogan.scan import Scan
 from anogan.series import Series, SeriesResult
+from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results"
 SLICES, SIDE, TURNS = 200, 256, 5
@@ -109,7 +109,7 @@ def series_scores(scores: np.ndarray, top: float) -> np.ndarray:
 def main() -> None:
     figures = {"threads": torch.get_num_threads(), **rate(detector()), "lengths": lengths()}
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "series.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "series.json").write_text(json_text(figures, indent=1) + "\n", encoding="utf-8")
     rows = "\n".join(
         f"| {rule} | {' | '.join(f'{share:.1%}' for share in shares)} |" for rule, shares in figures["lengths"].items()
     )

@@ -32,6 +32,7 @@ from anogan.gan.blur import gaussian_blur
 from anogan.gan.convergence import Reading
 from anogan.gan.networks import Discriminator, Networks
 from anogan.storage import checkpoint
+from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results" / "stopping"
 SETS = ("malaria", "pneumonia", "busi")
@@ -108,7 +109,7 @@ def main() -> None:
         for name in options.data:
             path = RESULTS / f"{name}-{seed}.json"
             if not path.is_file():
-                path.write_text(json.dumps(measure(name, seed), indent=1) + "\n", encoding="utf-8")
+                path.write_text(json_text(measure(name, seed), indent=1) + "\n", encoding="utf-8")
     (RESULTS.parent / "stopping.md").write_text(table(), encoding="utf-8")
     print(table())
 

@@ -17,7 +17,6 @@ import asyncio
 import dataclasses
 import datetime
 import hashlib
-import json
 import logging
 import secrets
 import shutil
@@ -55,6 +54,7 @@ from anogan.review.cases import NewCase
 from anogan.scan import Result, Scan
 from anogan.service import Inspector
 from anogan.storage.atomic import sync
+from anogan.storage.documents import json_text
 
 log = logging.getLogger("anogan.api")
 _DECODERS = 4  # photos being decoded or written at once; the memory is bounded by `Room`
@@ -81,7 +81,7 @@ class Sent:
     @property
     def fingerprint(self) -> str:
         """Hash of photo, reference and group."""
-        return _hash(json.dumps([_hash(self.photo), self.reference, self.group]).encode())
+        return _hash(json_text([_hash(self.photo), self.reference, self.group]).encode())
 
 
 @dataclass(frozen=True)

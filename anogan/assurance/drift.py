@@ -34,7 +34,7 @@ from scipy.stats import ks_2samp
 
 from anogan.detector.calibration import Calibration
 from anogan.storage.atomic import alone, write_bytes
-from anogan.storage.documents import json_value
+from anogan.storage.documents import json_text, json_value
 from anogan.storage.pseudonym import person_hash
 
 FALSE_ALARM = 0.01
@@ -305,7 +305,7 @@ class Monitor:
             "scores": self.scores,
             "seen": sorted(self.seen),
         }
-        write_bytes(run / FILE, f"{json.dumps(kept, allow_nan=False)}\n".encode())
+        write_bytes(run / FILE, f"{json_text(kept)}\n".encode())
 
 
 def warning(run: Path) -> str:

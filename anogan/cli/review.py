@@ -267,6 +267,6 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def _print(value: Any) -> None:
-    import json
+    from anogan.storage.documents import json_text
 
-    say(json.dumps(value, indent=1, default=str, ensure_ascii=False))
+    say(json_text(value, indent=1, default=str, ensure_ascii=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import streamlit as st
 
 from anogan.io.raster import data_uri
 from anogan.results import heatmap
+from anogan.storage.documents import json_text
 
 FINEST = 1024
 """The largest side of maps and reconstructions in pixels: they come from a grid that is coarser still."""
@@ -70,7 +70,7 @@ def prepared(maps: Mapping[str, np.ndarray], map_range: tuple[float, float] | No
         found["healthy_alt"] = "The nearest image the model of health can draw"
     if "mask" in maps:
         found["outline"] = data_uri(outline(maps["mask"]))
-    return found | {"stamp": hashlib.sha256(json.dumps(found).encode()).hexdigest()}
+    return found | {"stamp": hashlib.sha256(json_text(found).encode()).hexdigest()}
 
 
 def _as_fine_as_needed(values: np.ndarray) -> np.ndarray:

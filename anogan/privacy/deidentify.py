@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import warnings
 from collections import Counter
@@ -30,6 +29,7 @@ from anogan.io.files import kind_of
 from anogan.io.guard import check_structure
 from anogan.privacy.confidentiality import EDITION, clean
 from anogan.storage.atomic import write_bytes
+from anogan.storage.documents import json_text
 from anogan.storage.pseudonym import keyed_hash, pseudonym
 
 REPORT = "deidentification.json"
@@ -125,7 +125,7 @@ def deidentify(
         "refused": dict(reasons),
         "attributes": {keyword: dict(actions) for keyword, actions in sorted(tally.items())},
     }
-    write_bytes(Path(out) / REPORT, f"{json.dumps(report, indent=1)}\n".encode())
+    write_bytes(Path(out) / REPORT, f"{json_text(report, indent=1)}\n".encode())
     return report, problems
 
 

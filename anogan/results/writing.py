@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import math
 import os
 import time
@@ -24,6 +23,7 @@ from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 from anogan.storage import spreadsheet
 from anogan.storage.atomic import alone, write_bytes
+from anogan.storage.documents import json_text, json_value
 
 _OPTIONAL = ("group", "notes", "slices", "top_slices", "discovery")
 _LABELS = ("healthy", "abnormal")
@@ -236,7 +236,7 @@ class ResultsWriter:
             earlier = read_results(self.folder)
         except ValueError:
             return []
-        same = earlier["detector"] == json.loads(json.dumps(self.detector))
+        same = earlier["detector"] == json_value(json_text(self.detector))
         return list(earlier["cases"]) if same else []
 
 
@@ -251,7 +251,7 @@ def write_one(folder: Path, detector: Mapping[str, Any], case: str, scan: Scan, 
 def _write_list(folder: Path, detector: Mapping[str, Any], cases: list[dict[str, Any]], more: dict[str, Any]) -> None:
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     document = {"format": FORMAT, "created": created, "detector": dict(detector), **more, "cases": cases}
-    text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
+    text = json_text(document, indent=1, ensure_ascii=False)
     write_bytes(folder / "results.json", _encoded(f"{text}\n"))
 
 

@@ -34,7 +34,7 @@ from sqlalchemy import Connection, insert, select
 from anogan.review.database import AUDIT_LOCK, lock
 from anogan.review.tables import AuditRow, CaseRow, DecisionRow, MemberRow, PolicyRow
 from anogan.storage.atomic import write_bytes
-from anogan.storage.documents import json_value
+from anogan.storage.documents import json_text, json_value
 from anogan.storage.pseudonym import keyed_hash
 
 START = "0" * 64  # stands before the first row
@@ -77,7 +77,7 @@ class Verified:
 
 def canonical(value: Any) -> str:
     """Return the one JSON text of a value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json_text(value, sort_keys=True, separators=(",", ":"))
 
 
 def link(previous: str, row: Mapping[str, Any]) -> str:
@@ -189,7 +189,7 @@ def write_anchor(path: Path, head: Head) -> None:
         The file cannot be written.
     """
     kept = {"count": head.count, "hash": head.hash, "seal": _seal(head)}
-    write_bytes(path, f"{json.dumps(kept, indent=1)}\n".encode())
+    write_bytes(path, f"{json_text(kept, indent=1)}\n".encode())
 
 
 def _at(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from anogan.review.cases import Case, Decision, Query
 from anogan.review.desk import Desk
 from anogan.storage import spreadsheet
 from anogan.storage.atomic import write_bytes
+from anogan.storage.documents import json_text
 
 _CASE = (
     "id", "key", "kind", "subject", "title", "detector", "threshold", "status", "reason", "score", "p_value", "flagged",
@@ -48,7 +48,7 @@ def document(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
         values = asdict(case)
         own = {name: values[name] for name in _CASE}
         cases.append(own | {"decisions": [{name: getattr(one, name) for name in _DECISION} for one in decisions]})
-    return json.dumps({"format": 1, "cases": cases}, indent=1, default=_iso, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text({"format": 1, "cases": cases}, indent=1, default=_iso, ensure_ascii=False) + "\n"
 
 
 def table(records: list[tuple[Case, tuple[Decision, ...]]]) -> str:
@@ -66,7 +66,7 @@ def log_table(entries: Iterable[Entry]) -> str:
 def log_document(entries: Iterable[Entry]) -> str:
     """Return rows of the audit log as JSON, from which their hashes can be worked out again; see `audit.link`."""
     rows = [dict(_named(one)) for one in entries]
-    return json.dumps({"format": 1, "log": rows}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text({"format": 1, "log": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
 def _named(entry: Entry) -> list[tuple[str, Any]]:

@@ -14,12 +14,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from anogan.storage.atomic import write_bytes
-from anogan.storage.documents import json_value
+from anogan.storage.documents import json_text, json_value
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all; NaN is refused, because JSON has none."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, json_text(value, indent=1) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

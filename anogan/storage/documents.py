@@ -1,9 +1,11 @@
-"""JSON and TOML from files that anybody may have written: what is nested too deep is damaged, not a crash."""
+"""JSON and TOML: what is read may be anybody's, so nested too deep is damaged; what is written is valid JSON."""
 
 from __future__ import annotations
 
 import json
+import math
 import tomllib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 TOML_CHARACTERS = 1 << 14
@@ -22,6 +24,43 @@ def json_value(text: str) -> Any:
         raise
     except (RecursionError, ValueError) as error:
         raise json.JSONDecodeError(_why(error), text[:1], 0) from None
+
+
+def json_text(value: Any, **layout: Any) -> str:
+    """Return a value as JSON, which has neither NaN nor infinity (RFC 8259, section 6): the one writer of the package.
+
+    Parameters
+    ----------
+    value
+        Of plain values; a figure that is not defined is None.
+    layout
+        As `json.dumps` takes it: `indent`, `sort_keys`, `separators`, `ensure_ascii`, `default`.
+
+    Raises
+    ------
+    ValueError
+        A figure is NaN or infinite; the sentence says which one.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, **layout)
+    except ValueError:
+        for place, figure in _figures(value, ""):
+            if not math.isfinite(figure):
+                raise ValueError(
+                    f"{place.lstrip('.')} is {figure}, which JSON cannot hold; nothing was written"
+                ) from None
+        raise
+
+
+def _figures(value: Any, place: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, float):
+        yield place or "the value", value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _figures(one, f"{place}.{key}")
+    elif isinstance(value, list | tuple):
+        for number, one in enumerate(value):
+            yield from _figures(one, f"{place}[{number}]")
 
 
 def toml_table(text: str) -> dict[str, Any]:

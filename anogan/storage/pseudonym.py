@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import secrets
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 import platformdirs
 
 from anogan.errors import Refused
+from anogan.storage.documents import json_text
 
 _VARIABLE = "ANOGAN_PSEUDONYM_KEY"
 _LEAST = 16  # characters: a shorter secret can be guessed, too
@@ -45,7 +45,7 @@ def keyed_hash(purpose: str, *parts: str) -> str:
     ValueError
         There is no usable key and none could be made.
     """
-    text = json.dumps([purpose, *parts])  # unlike joined strings, two lists are never the same text
+    text = json_text([purpose, *parts])  # unlike joined strings, two lists are never the same text
     return hmac.new(_key(), text.encode(), hashlib.sha256).hexdigest()
 
 

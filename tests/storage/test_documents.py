@@ -1,16 +1,20 @@
-"""What anybody may have written is damaged when it is nested too deep, and never a crash."""
+"""What anybody may have written is damaged when it is nested too deep; what is written is valid JSON."""
 
 from __future__ import annotations
 
+import ast
 import json
+import math
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anogan.config import load_config
 from anogan.results.reading import read_results
 from anogan.storage.checkpoint import read_json
-from anogan.storage.documents import TOML_CHARACTERS, json_value, toml_table
+from anogan.storage.documents import TOML_CHARACTERS, json_text, json_value, toml_table
 
 DEEP = "[" * 100_000
 
@@ -63,3 +67,37 @@ def test_deep_or_long_profile_is_not_valid(tmp_path: Path, text: str, why: str) 
     path.write_text(text)
     with pytest.raises(ValueError, match=f"not valid TOML: .*{why}"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"cases": [{"score": 1.0}, {"score": math.nan}]}, "cases[1].score is nan"),
+        ([0.5, -math.inf], "[1] is -inf"),
+        (math.inf, "the value is inf"),
+        ({"figures": ({"area": np.float64("nan")},)}, "figures[0].area is nan"),
+    ],
+)
+def test_a_figure_that_json_cannot_hold_is_named(value: object, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said) + ", which JSON cannot hold"):
+        json_text(value)
+
+
+def test_what_is_written_is_read_back() -> None:
+    value = {"b": [1, 0.1, None, True], "a": "\u00e4"}
+    assert json.loads(json_text(value)) == value
+    assert json_text(value, sort_keys=True, separators=(",", ":")) == '{"a":"\\u00e4","b":[1,0.1,null,true]}'
+    assert json_text(value, ensure_ascii=False).endswith('"a": "\u00e4"}')
+
+
+def test_json_is_written_in_one_place() -> None:
+    """Python's own writer takes NaN for a number, which no other reader does."""
+    root = Path(__file__).parents[2]
+    sources = [*(root / "anogan").rglob("*.py"), *(root / "benchmarks").rglob("*.py"), root / "app.py"]
+    users = {
+        path.relative_to(root).as_posix()
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("dumps", "dump") and ast.unparse(node.value) == "json"
+    }
+    assert users == {"anogan/storage/documents.py"}

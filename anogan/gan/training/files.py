@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from anogan.gan.snapshots import write_grid
 from anogan.storage import checkpoint
-from anogan.storage.documents import json_value
+from anogan.storage.documents import json_text, json_value
 
 
 class TrainingFolder:
@@ -24,7 +23,7 @@ class TrainingFolder:
         """Add a line to the history."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "history.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json_text(line) + "\n")
 
     def write_snapshot(self, phase: str, step: int, images: Tensor, figures: Mapping[str, Any]) -> Path:
         """Write a grid of images, (N, C, S, S) in [-1, 1], and the figures beside it; return the grid's path."""

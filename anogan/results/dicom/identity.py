@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from anogan._version import __version__
 from anogan.io.uids import derived_uid
 from anogan.results.dicom.source import MAKER, Origin
 from anogan.series import SeriesResult
+from anogan.storage.documents import json_text
 
 UNVERIFIED, VERIFIED = "UNVERIFIED", "VERIFIED"  # the content label, of at most 16 capitals
 HEALTHY_SD = Code("{SD}", "UCUM", "standard deviations of healthy images")
@@ -127,7 +127,7 @@ class Marks:
             "level": self.level,
             "verdict": [self.result.status, self.result.flagged],
         }
-        digest = hashlib.sha256(json.dumps(seed, sort_keys=True, default=str).encode()).hexdigest()
+        digest = hashlib.sha256(json_text(seed, sort_keys=True, default=str).encode()).hexdigest()
         return derived_uid(f"{self.origin.series.series_uid} {digest}", what)
 
     def own_uid(self, what: str) -> UID:
@@ -135,7 +135,7 @@ class Marks:
         if self.verified is None:
             return self.uid(what)
         signed = self.verified
-        by = json.dumps([signed.reader, signed.organization, signed.signed.isoformat(), signed.reason])
+        by = json_text([signed.reader, signed.organization, signed.signed.isoformat(), signed.reason])
         return derived_uid(f"{self.uid(what)} {hashlib.sha256(by.encode()).hexdigest()}", "verified")
 
     def keywords(self, kind: str, number: int = 1) -> dict[str, Any]:
