@@ -12,6 +12,7 @@ the networks find.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +94,8 @@ class Comparison:
     false_alarm_rates
         That each detector was calibrated for.
     spearman, kendall
-        Rank agreement of the scores, with 95 % intervals that know which images are of one subject.
+        Rank agreement of the scores, with 95 % intervals that know which images are of one subject; None where one
+        of the two scores all images alike, which ranks nothing.
     flags
         Flags on the images as they are.
     planted
@@ -111,8 +113,8 @@ class Comparison:
     """
 
     false_alarm_rates: tuple[float, float]
-    spearman: Estimate
-    kendall: Estimate
+    spearman: Estimate | None
+    kendall: Estimate | None
     flags: Flags
     planted: Flags | None
     planted_kinds: dict[str, Flags]
@@ -151,8 +153,8 @@ class Comparison:
             "format": 1,
             "verdict": self.verdict,
             "false_alarm_rates": list(self.false_alarm_rates),
-            "spearman": list(self.spearman),
-            "kendall": list(self.kendall),
+            "spearman": self.spearman and list(self.spearman),
+            "kendall": self.kendall and list(self.kendall),
             "flags": self.flags._asdict(),
             "planted": self.planted and self.planted._asdict(),
             "planted_kinds": {name: flags._asdict() for name, flags in self.planted_kinds.items()},
@@ -172,7 +174,7 @@ class Comparison:
         rows = [
             ("images", f"{len(self.cases)} scored by both, {len(self.not_scored)} not"),
             ("operating points", "set for {:.1%} (A) and {:.1%} (B) false alarms".format(*self.false_alarm_rates)),
-            ("rank agreement", f"Spearman {self.spearman}, Kendall {self.kendall}"),
+            ("rank agreement", f"Spearman {self.spearman or 'none'}, Kendall {self.kendall or 'none'}"),
             ("flagged", str(self.flags)),
             ("overlap of flags", f"{self.flags.both} of {union}" if union else "neither flags any"),
         ]
@@ -266,6 +268,8 @@ def compare(
         notes.append("The two are set for different false-alarm rates: calibrate both for one, then compare again.")
     if plantable and first.config.input.noise:
         notes.append("Anomalies are planted on the networks' grid, so the noise of the photos says nothing of them.")
+    if (scores == scores[0]).all(0).any():
+        notes.append("Rank agreement is not defined: one of the two scores all images alike.")
     planted: Flags | None = None
     kinds: dict[str, Flags] = {}
     if plantable:
@@ -326,11 +330,18 @@ def _row(scan: Scan, a: Result, b: Result) -> dict[str, Any]:
     }
 
 
-def _agreement(scores: np.ndarray, subjects: Sequence[str]) -> tuple[Estimate, Estimate]:
-    """Return Spearman's and Kendall's rank correlation, (N, 2), with percentile intervals over drawn subjects."""
+def _agreement(scores: np.ndarray, subjects: Sequence[str]) -> tuple[Estimate | None, Estimate | None]:
+    """Return Spearman's and Kendall's rank correlation, (N, 2), with percentile intervals over drawn subjects.
+
+    None of both where a column is constant. Draws in which one is constant are left out of the intervals.
+    """
+    if (scores == scores[0]).all(0).any():
+        return None, None
 
     def both(rows: np.ndarray) -> tuple[float, float]:
         one, other = scores[rows].T
+        if (one == one[0]).all() or (other == other[0]).all():
+            return math.nan, math.nan
         return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1]), float(kendalltau(one, other).statistic)
 
     index = np.unique(np.asarray(subjects), return_inverse=True)[1]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from anogan.assurance.comparison import Comparison, Flags, compare
+from anogan.assurance.comparison import Comparison, Flags, _agreement, compare
 from anogan.detector import Detector
 from anogan.detector.calibration import Calibration
 from anogan.io import find_images
@@ -136,3 +137,24 @@ def test_what_is_refused(tiny_detector: Detector, unseen_folder: Path) -> None:
     other = config.model_copy(update={"input": config.input.model_copy(update={"window": (40.0, 400.0)})})
     with pytest.raises(ValueError, match=r"the two runs differ in input\.window"):
         compare(tiny_detector, dataclasses.replace(tiny_detector, config=other), files)
+
+
+def test_a_detector_that_scores_all_alike_has_no_rank_agreement(
+    tiny_detector: Detector, unseen_folder: Path, tmp_path: Path
+) -> None:
+    fusion = dataclasses.replace(tiny_detector.fusion, weights=torch.zeros_like(tiny_detector.fusion.weights))
+    same = dataclasses.replace(tiny_detector, fusion=fusion)
+    found = compare(tiny_detector, same, find_images([unseen_folder]))
+    assert {row["score_b"] for row in found.cases} == {found.cases[0]["score_b"]}
+    assert (found.spearman, found.kendall) == (None, None)
+    assert "Rank agreement is not defined: one of the two scores all images alike." in str(found)
+    found.save(tmp_path)
+    written = (tmp_path / "comparison.json").read_text()
+    assert json.loads(written, parse_constant=pytest.fail)["spearman"] is None
+
+
+def test_agreement_where_some_draws_rank_nothing() -> None:
+    """Two subjects, each with one score: a draw of one subject alone has no rank correlation and is left out."""
+    scores = np.array([[0.0, 1.0], [0.0, 1.0], [2.0, 5.0], [2.0, 5.0]])
+    assert _agreement(scores, ["a", "a", "b", "b"]) == (pytest.approx((1, 1, 1)), pytest.approx((1, 1, 1)))
+    assert _agreement(scores * [1, 0], ["a", "a", "b", "b"]) == (None, None)
