@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -201,7 +202,12 @@ def _label(name: str) -> int | None:
 def _read_manifest(manifest: Path, group: str) -> Listing:
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)  # else a quote that is left open takes in all lines behind it
+            text = file.read()
+            if "\0" in text:
+                line = text.count("\n", 0, text.index("\0")) + 1
+                raise ValueError(f"{manifest} line {line}: holds a null character; save it as CSV in UTF-8")
+            # Strict, else a quote that is left open takes in all lines behind it.
+            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
             columns = [name.strip().lower() for name in next(reader, [])]
             lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
     except UnicodeDecodeError:
@@ -264,5 +270,6 @@ def _inside(folder: Path, name: str, where: str, what: str) -> Path:
     except OSError:  # a name longer than any file's
         there = False
     if not there:
-        raise ValueError(f"{where}: the {what} {path} is missing")
+        shown = str(path) if str(path).isprintable() else repr(str(path))
+        raise ValueError(f"{where}: the {what} {shown} is missing")
     return path
