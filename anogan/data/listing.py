@@ -13,7 +13,8 @@ from anogan.io.files import folder_word, holds_masks, images_among, images_below
 
 HEALTHY = (
     "healthy", "normal", "good", "genuine", "bona fide", "bonafide", "real", "live", "uninfected", "control",
-    "controls", "negative", "no finding", "no findings", "no tumor", "no tumour", "notumor", "ok", "0",
+    "controls", "negative", "no finding", "no findings", "no tumor", "no tumour", "notumor", "defect free", "clean",
+    "intact", "gesund", "sain", "sano", "正常", "ok", "0",
 )  # fmt: skip
 """What folders and manifests may call a normal image; case does not matter, nor do - and _."""
 ABNORMAL = (
@@ -23,7 +24,7 @@ ABNORMAL = (
 )  # fmt: skip
 """What they may call an abnormal one. A folder beside a healthy one, or in a split, that has any other name holds a
 kind of abnormal images, too: its species."""
-_DENIES = ("no ", "non ", "not ", "without ")
+_DENIES = re.compile(r"(no|non|not|without) .*|.* free")
 _MASK_NAME = re.compile(r"(.+)[ _-](?:mask|gt|seg|segmentation)(?:[ _-]?\d+)?", re.IGNORECASE)
 GROUPS = ("site", "scanner", "device", "sex", "age_group", "ethnicity", "species")
 """Columns of a manifest that say which group an image belongs to. Others may name a person and are not read."""
@@ -157,7 +158,7 @@ def _read_labels(place: Path, split: str, root: Path, notes: list[str]) -> list[
 def _refuse_unclear(folders: Iterable[Path]) -> None:
     """Raise ValueError if a folder's name denies something: what shows no crack may be healthy, and is no kind."""
     for folder in folders:
-        if folder_word(folder.name).startswith(_DENIES):
+        if _DENIES.fullmatch(folder_word(folder.name)):
             raise ValueError(f"{folder}: may hold healthy or abnormal images; rename it to healthy or abnormal")
 
 

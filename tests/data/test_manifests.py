@@ -117,7 +117,7 @@ def test_an_empty_class_is_said(tmp_path: Path) -> None:
     assert read_listing(tmp_path).notes == (f"{tmp_path / 'abnormal'} holds no image",)
 
 
-@pytest.mark.parametrize("name", ["no_crack", "Non-Defective", "without lesion", "not sick"])
+@pytest.mark.parametrize("name", ["no_crack", "Non-Defective", "without lesion", "not sick", "crack-free"])
 def test_a_name_that_denies_is_no_kind_of_abnormal(tmp_path: Path, name: str) -> None:
     pictures(tmp_path / "train" / "good", "0.png")
     pictures(tmp_path / "test" / name, "1.png")
