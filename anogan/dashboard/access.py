@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from anogan.config import LOOPBACK
 from anogan.dashboard import desk, sign_in, widgets
+from anogan.dashboard.pages import PAGES, Listed
 from anogan.review import Desk
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
-
-    from anogan.review.roles import Right
-
-JUDGMENTS = frozenset({"worklist", "case", "upload", "evaluation"})
-"""Pages that show what the detector says of images, which those who read blind first must not see beforehand."""
-
-NEEDS: Mapping[str, Right] = MappingProxyType({"audit": "audit", "members": "administer"})
-"""Pages that are for some roles alone."""
-
-SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "Team": ("desk statistics", "audit", "members"),
-        "Detector": ("evaluation", "training", "versions", "model card", "health"),
-    }
-)
-"""What the menu folds away, so that the pages where cases are looked at stay one click away on a narrow screen, too."""
 
 _BLIND = "This desk is read blind first, so pages that show scores are not for its readers."
 _ROLE = "This page is not for your role on the desk."
@@ -52,7 +36,7 @@ def permitted(pages: Mapping[str, StreamlitPage]) -> dict[str, StreamlitPage]:
     try:
         return _of_reader(pages, desk.opened())
     except ValueError:  # the pages of the desk say what is wrong with it
-        return {name: page for name, page in pages.items() if name not in JUDGMENTS and name not in NEEDS}
+        return {name: page for name, page in pages.items() if not PAGES[name].judgments and PAGES[name].right is None}
 
 
 def navigate(pages: Mapping[str, StreamlitPage], allowed: Mapping[str, StreamlitPage]) -> StreamlitPage:
@@ -65,7 +49,7 @@ def navigate(pages: Mapping[str, StreamlitPage], allowed: Mapping[str, Streamlit
     home = st.Page(functools.partial(st.switch_page, first), title="anogan", default=True, visibility="hidden")
     refused = [
         st.Page(
-            functools.partial(_refuse, _BLIND if name in JUDGMENTS else _ROLE),
+            functools.partial(_refuse, _BLIND if PAGES[name].judgments else _ROLE),
             title=page.title,
             url_path=page.url_path,
             visibility="hidden",
@@ -73,11 +57,11 @@ def navigate(pages: Mapping[str, StreamlitPage], allowed: Mapping[str, Streamlit
         for name, page in pages.items()
         if name not in allowed
     ]
-    folded = {name for names in SECTIONS.values() for name in names}
-    menu = {"": [home, *(page for name, page in allowed.items() if name not in folded), *refused]}
-    for section, names in SECTIONS.items():
-        if here := [allowed[name] for name in names if name in allowed]:
-            menu[section] = here
+    menu = {"": [home], **{listed.section: [] for listed in PAGES.values() if listed.section}}
+    for name, page in allowed.items():
+        menu[PAGES[name].section].append(page)
+    menu[""] += refused
+    menu = {section: here for section, here in menu.items() if here}
     return st.navigation(menu, position="top")
 
 
@@ -115,10 +99,12 @@ def _member(pages: Mapping[str, StreamlitPage]) -> Desk:
 def _of_reader(pages: Mapping[str, StreamlitPage], here: Desk) -> dict[str, StreamlitPage]:
     """Leave out what the role does not need and what a blind reader must not see."""
     reader = here.reader
-    hidden = {name for name, right in NEEDS.items() if not reader.may(right)}
-    if not desk.may_see_judgments(here):
-        hidden |= JUDGMENTS
-    return {name: page for name, page in pages.items() if name not in hidden}
+    sees = desk.may_see_judgments(here)
+
+    def may(listed: Listed) -> bool:
+        return (listed.right is None or reader.may(listed.right)) and (sees or not listed.judgments)
+
+    return {name: page for name, page in pages.items() if may(PAGES[name])}
 
 
 def _refuse(words: str) -> None:

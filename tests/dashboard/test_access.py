@@ -245,3 +245,28 @@ def test_an_id_token_without_time_left_holds_for_nobody(exp: Any) -> None:
     with pytest.raises(ValueError, match="Your sign-in has ended; sign in again"):
         openid.member({"preferred_username": "ana", "exp": exp}, openid.CLAIM, 1000.0)
     assert openid.member({"preferred_username": "ana", "exp": 1000.5}, openid.CLAIM, 1000.0) == "ana"
+
+
+def test_a_page_is_closed_until_it_says_otherwise(signed_in: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anogan.dashboard import pages as registry
+
+    signed_in.set_policy(Policy(blind_first=True))
+    new = registry.Listed(registry.PAGES["health"].page, "New", "star")
+    monkeypatch.setattr(registry, "PAGES", {**registry.PAGES, "new": new})
+    monkeypatch.setattr(access, "PAGES", registry.PAGES)
+    assert "new" not in pages(start("ana"))
+    assert "new" in pages(start("ida")), "an admin reads nothing blind"
+
+
+def test_every_page_of_the_dashboard_is_in_the_registry() -> None:
+    from anogan.dashboard import pages as registry
+
+    folder = Path(registry.__file__).parent
+    drawn = {path.stem for path in folder.glob("*.py") if "\ndef page() -> None:" in path.read_text(encoding="utf-8")}
+    assert {listed.page.__module__.rpartition(".")[2] for listed in registry.PAGES.values()} == drawn
+    assert [name for name, listed in registry.PAGES.items() if listed.judgments] == [
+        "worklist",
+        "case",
+        "upload",
+        "evaluation",
+    ]
