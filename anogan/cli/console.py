@@ -121,7 +121,8 @@ class VisibleFormatter(logging.Formatter):
 
 class _VisibleConsole(Console):
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(visible(text), **options)
+        """Render what is printed and each cell of a table; a line break in one would forge a row."""
+        return super().render_str(visible(text, lines=False), **options)
 
 
 def plain_console() -> Console:

@@ -138,6 +138,13 @@ def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
     assert "a[bold]:smile:.png" in capsys.readouterr().out
 
 
+def test_a_name_forges_no_row_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("image", "score")
+    table.add_row("a\n| b", "1")
+    console.plain_console().print(table)
+    assert r"a\n| b" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("text", "lines", "shown"),
     [
