@@ -331,6 +331,25 @@ def test_a_dicomdir_is_followed(disc: Path) -> None:
     assert {one.series_uid for one in read_series([disc])[0]} == {"2.25.2", "2.25.77"}  # a folder is all that it holds
 
 
+@pytest.mark.parametrize("end", [".", ".;1", ";1"])
+def test_names_as_iso_9660_writes_them_are_found(disc: Path, end: str) -> None:
+    for path in [path for path in disc.rglob("*") if path.is_file() and path.name != "DICOMDIR"]:
+        path.rename(path.with_name(path.name + end))
+    assert marks(only(disc / "DICOMDIR")) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("file_id", ["DICOMDIR", ""])
+def test_a_dicomdir_that_lists_nothing_says_so(disc: Path, file_id: str) -> None:
+    ds = dcmread(disc / "DICOMDIR")
+    for record in ds.DirectoryRecordSequence:
+        if "ReferencedFileID" in record:
+            record.ReferencedFileID = file_id
+    ds.save_as(disc / "DICOMDIR")
+    series, ((path, reason),) = read_series([disc / "DICOMDIR"])
+    assert (series, path) == ([], disc / "DICOMDIR")
+    assert reason == f"{path}: lists no images; name the folder that holds them instead"
+
+
 def test_what_a_dicomdir_lists_and_the_disc_lacks(disc: Path) -> None:
     gone = next(path for path in sorted(disc.rglob("*")) if path.is_file() and path.name not in ("DICOMDIR", "000.dcm"))
     gone.unlink()

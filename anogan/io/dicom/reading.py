@@ -167,8 +167,10 @@ def read_dicomdir(path: str | os.PathLike[str]) -> tuple[list[Path], list[tuple[
                 )
             elif not there or not there[0].resolve().is_relative_to(folder.resolve()):
                 problems.append((file, f"{file}: is listed in {name}, but there is no such file; copy the whole disc"))
-            else:
+            elif not there[0].samefile(path):
                 found[there[0]] = None
+    if not found and not problems:
+        problems.append((Path(path), f"{name}: lists no images; name the folder that holds them instead"))
     return list(found), problems
 
 
@@ -183,11 +185,16 @@ def _as_on_disk(folder: Path, parts: Sequence[str]) -> list[Path]:
         return [exact]
     here = [folder]
     for number, part in enumerate(parts, start=1):
-        wanted = part.casefold().partition(";")[0]
+        wanted = _plain(part)
         names = {wanted} if number < len(parts) else {wanted, f"{wanted}.dcm", wanted.removesuffix(".dcm")}
         inside = [entry for place in here if place.is_dir() for entry in sorted(place.iterdir())]
-        here = [entry for entry in inside if entry.name.casefold().partition(";")[0] in names]
+        here = [entry for entry in inside if _plain(entry.name) in names]
     return [entry for entry in here if entry.is_file()]
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, version, and the dot that ISO 9660 (7.5.1) puts before an empty extension."""
+    return name.casefold().partition(";")[0].rstrip(".")
 
 
 @contextmanager
