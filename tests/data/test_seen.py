@@ -47,6 +47,15 @@ def test_a_copy_is_known_in_another_format(tiny_detector: Detector, splits: Spli
     assert known >= len(splits.train) * (0.5 if kind == "smaller" else 0.9)  # of 48 pixels of noise, little is left
 
 
+@pytest.mark.parametrize("turn", range(8))
+def test_a_copy_is_known_turned_and_mirrored(tiny_detector: Detector, splits: Splits, turn: int) -> None:
+    seen, grid = Seen.of(tiny_detector.provenance), tiny_detector.config.input
+    image = to_network(splits.train.read(0), grid)
+    image = image[:, :, ::-1] if turn >= 4 else image
+    assert seen.by_look(np.rot90(image, turn, (1, 2)))
+    assert not any(seen.by_look(to_network(splits.calibration.read(k), grid)) for k in range(len(splits.calibration)))
+
+
 def test_exact_pixels_have_the_same_look() -> None:
     image = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32)).astype(np.float32)
     assert (look(image) != look(image.copy())).sum() == 0
