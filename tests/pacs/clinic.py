@@ -227,7 +227,7 @@ def listening(chosen: Settings, store: Path, judge: Callable[[Path], list[Path]]
         yield listener
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(600)
     if failed:
         raise failed[0]
 

@@ -223,13 +223,13 @@ def test_a_unit_is_bounded_before_it_is_buffered(our_port: int, mr: Path, tmp_pa
     """One that says that it is 4 GB long is cut off at once, whatever the association's state."""
     with listening(settings(our_port), tmp_path / "store") as listener:
         for kind in (1, 4, 7):
-            with socket.create_connection(("127.0.0.1", our_port), 60) as line:
+            with socket.create_connection(("127.0.0.1", our_port), 600) as line:
                 line.sendall(struct.pack(">BBL", kind, 0, 0xFFFFFFFF))
                 with contextlib.suppress(ConnectionError):
                     for _ in range(64):
                         line.sendall(bytes(1 << 16))
                 with contextlib.suppress(ConnectionError):
-                    line.settimeout(60)
+                    line.settimeout(600)
                     while line.recv(4096):
                         pass
         assert send(listener, our_port, mr) == 0x0000
@@ -240,7 +240,7 @@ def test_a_unit_that_comes_too_slowly_is_given_up(
 ) -> None:
     monkeypatch.setattr("anogan.pacs.receiver.PDU_SECONDS", 0.2)
     with listening(settings(our_port), tmp_path / "store") as listener:
-        lines = [socket.create_connection(("127.0.0.1", our_port), 60) for _ in range(4)]
+        lines = [socket.create_connection(("127.0.0.1", our_port), 600) for _ in range(4)]
         for line in lines:
             line.sendall(struct.pack(">BBL", 1, 0, 1000) + bytes(10))
         for line in lines:

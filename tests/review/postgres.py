@@ -52,7 +52,7 @@ class Postgres:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", self.data, "-W", "-m", "fast", "stop")
         # Not by waiting for the process: where nobody reaps it, it stays as a zombie.
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 600
         while Path(self.data, "postmaster.pid").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         shutil.rmtree(self.folder, ignore_errors=True)
