@@ -288,3 +288,31 @@ def test_failures_to_acquire_are_counted_by_label_and_other_faults_are_not(split
     assert report.to_json()["failure_to_acquire"]["healthy"] == list(binomial(1, 5))
     assert f"failure to acquire, healthy {binomial(1, 5)}" in " ".join(str(report).split())
     assert evaluate(Known(refused="h102"), split).failure_to_acquire == {}
+
+
+def _written(split: ScanSet, out: Path, detector: Known) -> dict[str, Any]:
+    evaluate(detector, split, out=out)
+    return json.loads((out / "evaluation.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize("spots", [(90, 90), (90, 0), (0, 255)])
+@pytest.mark.parametrize("count", [(1, 1), (1, 3), (3, 1), (3, 3)])
+@pytest.mark.parametrize("one_subject", [False, True])
+def test_every_figure_of_a_degenerate_set_is_defined(
+    tmp_path: Path, spots: tuple[int, int], count: tuple[int, int], calibrated: bool, one_subject: bool
+) -> None:
+    """Equal scores, perfect ones, one image or one subject of a class, with masks or none: valid JSON, no NaN."""
+    (tmp_path / "images").mkdir()
+    items = []
+    for label in (0, 1):
+        for number in range(count[label]):
+            path = image(tmp_path / "images", f"{label}{number}.png", spots[label])
+            mask = mask_of(tmp_path, f"m{number}.png") if label and number == 0 else None
+            items.append(Item(path, str(label) if one_subject else f"{label}{number}", label, mask))
+    point = Calibration.fit(np.full(30, 90 / 255), 0.2) if calibrated else None
+    found = _written(ScanSet("test", tuple(items)), tmp_path / "out", Known(point))
+    expected = {(90, 90): 0.5, (90, 0): 0.0, (0, 255): 1.0}[spots]
+    assert found["auroc"][0] == pytest.approx(expected)
+    assert found["auroc"][1] <= found["auroc"][0] <= found["auroc"][2]
+    assert (found["operating_point"] is None) is not calibrated
