@@ -209,7 +209,7 @@ def _read_manifest(manifest: Path, group: str) -> Listing:
                 raise ValueError(f"{manifest} line {line}: holds a null character; save it as CSV in UTF-8")
             # Strict, else a quote that is left open takes in all lines behind it.
             reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-            columns = [name.strip().lower() for name in next(reader, [])]
+            columns = [" ".join(name.lower().splitlines()).strip() for name in next(reader, [])]
             lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
     except UnicodeDecodeError:
         raise ValueError(f"{manifest}: is not a CSV file in UTF-8; save it as one") from None

@@ -59,6 +59,7 @@ def listed(folder: Path, text: str | bytes, name: str = "manifest.csv") -> Path:
         ("file,label\n0.png,healthy\n".encode("utf-16"), "is not a CSV file in UTF-8"),
         ("file,label,mask\n0.png,healthy,\n1.png,abnormal,./1.png\n", "line 3: names '1.png' as its own mask"),
         ("file,label\n0.png,healthy\n1\0.png,healthy\n", "line 3: holds a null character; save it as CSV in UTF-8"),
+        ('file,label,"a\nb",a b\n0.png,healthy,x,y\n', "line 1: has two columns a b, which may say"),
         ("file,label\n0.png,healthy\n".encode("utf-16-le"), "line 1: holds a null character"),
         ('file,label\n0.png,healthy\n"1\n.png",healthy\n', r"line 4: the file '.*1\\n.png' is missing$"),
     ],
