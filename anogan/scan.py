@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -145,6 +145,28 @@ class Outcome(StrEnum):
         return cls.FLAGGED if flagged else cls.NOT_FLAGGED
 
 
+class OnDemand(Mapping[str, np.ndarray]):
+    """Maps on a scan's own grid, each made anew when it is asked for and kept by who asks: of few scans all are wanted.
+
+    Parameters
+    ----------
+    makers
+        What makes each map.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], np.ndarray]]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """What a detector says of one scan.
@@ -172,7 +194,7 @@ class Result:
     components
         Image score of each component.
     component_maps
-        The map of each component, as `anomaly_map`.
+        The map of each component, as `anomaly_map`; a detector makes each when it is asked for (`OnDemand`).
     notes
         What a reader should know of the image, one sentence each, such as a poor background.
     nearest
@@ -195,7 +217,7 @@ class Result:
     anomaly_map: np.ndarray | None = None
     reconstruction: np.ndarray | None = None
     components: dict[str, float] = field(default_factory=dict)
-    component_maps: dict[str, np.ndarray] = field(default_factory=dict)
+    component_maps: Mapping[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     nearest: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0

@@ -6,8 +6,9 @@ import dataclasses
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from anogan.gan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.gan.losses import top_mean
 from anogan.gan.networks import Networks
 from anogan.gan.randomness import own_random_state
-from anogan.scan import Result, Scan
+from anogan.scan import OnDemand, Result, Scan
 from anogan.series import Series, SeriesResult
 from anogan.storage import checkpoint
 from anogan.storage.pseudonym import key_name
@@ -304,12 +305,13 @@ class Detector:
         view = self.config.input
         alone = component_scores(maps.components[index : index + 1])[0].tolist()
         components = dict(zip(COMPONENTS, alone, strict=True))
-        component_maps = {
-            name: transforms.to_scan_grid(maps.components[index, k].numpy(), scan, view)
+        makers: dict[str, Callable[[], np.ndarray]] = {
+            name: partial(transforms.to_scan_grid, maps.components[index, k].numpy().copy(), scan, view)
             for k, name in enumerate(COMPONENTS)
         }
         if self.native is not None:
-            components[NOISE], component_maps[NOISE] = self.native.of(scan).judge(scan.pixels)
+            components[NOISE], noise = self.native.of(scan).judge(scan.pixels)
+            makers[NOISE] = partial(np.copy, noise)
             score = max(score, components[NOISE])  # both are in healthy standard deviations
         spread = None if maps.spread is None else float(maps.spread[index])
         point = self.calibration
@@ -323,7 +325,7 @@ class Detector:
             anomaly_map=transforms.to_scan_grid(maps.fused[index].numpy(), scan, view),
             reconstruction=transforms.image_to_scan_grid(maps.reconstruction[index].numpy(), scan, view),
             components=components,
-            component_maps=component_maps,
+            component_maps=OnDemand(makers),
             seconds=seconds,
         )
 

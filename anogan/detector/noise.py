@@ -59,26 +59,44 @@ def residues(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if image.ndim != 3 or min(image.shape[:2]) < LEAST_NATIVE_SIDE:
         raise ValueError(f"expected an image in color of at least {LEAST_NATIVE_SIDE} pixels, got shape {image.shape}")
-    x = image.astype(np.float32) * 255
-    y = x @ LUMINANCE
-    colors = [np.ascontiguousarray(x[..., channel]) for channel in range(3)]
-    differences = [colors[2] - y, colors[0] - y]
-    both = _filter(y, _BOTH)
-    blurred = [y, *(cv2.GaussianBlur(y, (0, 0), 0.8 * 2**octave) for octave in range(4))]
-    octaves = [_log_energy(finer - coarser) for finer, coarser in zip(blurred, blurred[1:], strict=False)]
-    edges = [_filter(color, _LAPLACE) for color in colors]
+    # A photo of 16 million pixels must not take gigabytes: few arrays of its size are there at a time.
+    y = image.astype(np.float32, copy=False) * 255 @ LUMINANCE
+    octaves = _octaves(y)
+    tails, energy = _tails(_filter(y, _BOTH))
+    along, across = (_log_energy(_filter(y, kernel)) for kernel in (_SECOND, _SECOND.T))
+    differences = []
+    for channel in (2, 0):
+        difference = _channel(image, channel) - y
+        differences.append((_log_energy(_filter(difference, _LAPLACE)), _pool(difference)))
+    luminance = _pool(y)
+    del y, difference
+    edges = [_filter(_channel(image, channel), _LAPLACE) for channel in range(3)]
     energies = [_pool(edge * edge) + 0.3 for edge in edges]
-    fine = [
-        _log_energy(both),
-        _log_energy(_filter(y, _SECOND)),
-        _log_energy(_filter(y, _SECOND.T)),
-        *octaves[:2],
-        *(_log_energy(_filter(difference, _LAPLACE)) for difference in differences),
-        *(_pool(edges[a] * edges[b]) / np.sqrt(energies[a] * energies[b]) for a, b in ((0, 1), (1, 2), (0, 2))),
-        _pool(np.abs(both)) / np.sqrt(_pool(both * both) + 0.05),
-    ]
-    coarse = [_pool(y), *map(_pool, differences), *octaves[2:]]
+    agreement = [_pool(edges[a] * edges[b]) / np.sqrt(energies[a] * energies[b]) for a, b in ((0, 1), (1, 2), (0, 2))]
+    fine = [energy, along, across, *octaves[:2], *(rough for rough, _ in differences), *agreement, tails]
+    coarse = [luminance, *(mean for _, mean in differences), *octaves[2:]]
     return np.dstack(fine), np.dstack(coarse)
+
+
+def _channel(image: np.ndarray, channel: int) -> np.ndarray:
+    """Return one color, (H, W) float32 in [0, 255]."""
+    values: np.ndarray = image[..., channel].astype(np.float32, copy=False) * 255
+    return values
+
+
+def _octaves(y: np.ndarray) -> list[np.ndarray]:
+    """Return the logarithms of the energy of four octaves, the finest first."""
+    found, finer = [], y
+    for octave in range(4):
+        coarser = cv2.GaussianBlur(y, (0, 0), 0.8 * 2**octave)
+        found.append(_log_energy(finer - coarser))
+        finer = coarser
+    return found
+
+
+def _tails(both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean size of a residue relative to its deviation, and the logarithm of its energy."""
+    return _pool(np.abs(both)) / np.sqrt(_pool(both * both) + 0.05), _log_energy(both)
 
 
 def rounded_otherwise(image: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 _DARK = 64  # inferno (van der Walt and Smith) without its blackest quarter, which would hide the image
+_STRIP = 128  # rows that are drawn at a time
 _FADE = 0.25  # share of the scale over which the colors appear
 
 
@@ -48,10 +49,14 @@ def overlay(
         raise ValueError(f"overlay: the image has shape {image.shape[:2]}, the map {anomaly_map.shape}")
     if not 0 <= opacity <= 1:
         raise ValueError(f"overlay: expected an opacity in [0, 1], got {opacity}")
-    under = image.astype(np.float32) * (1.0 if image.dtype == np.uint8 else 255.0)
-    under = under if under.ndim == 3 else np.repeat(under[..., None], 3, axis=2)
-    colors, weight = _colored(anomaly_map, map_range)
-    return (under + (colors - under) * (opacity * weight[..., None])).round().clip(0, 255).astype(np.uint8)
+    drawn = np.empty((*anomaly_map.shape, 3), np.uint8)
+    for start in range(0, len(drawn), _STRIP):  # nothing but the pictures themselves is as large as they are
+        rows = slice(start, start + _STRIP)
+        under = image[rows].astype(np.float32) * (1.0 if image.dtype == np.uint8 else 255.0)
+        under = under if under.ndim == 3 else np.repeat(under[..., None], 3, axis=2)
+        colors, weight = _colored(anomaly_map[rows], map_range)
+        drawn[rows] = (under + (colors - under) * (opacity * weight[..., None])).round().clip(0, 255)
+    return drawn
 
 
 def layer(anomaly_map: np.ndarray, map_range: tuple[float, float]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from anogan.scan import Result, Scan
 from anogan.storage.atomic import write_bytes
 
 _THUMBNAIL = 128
+_STRIP = 128  # rows that are converted at a time
 
 
 def write_heat_map(place: Path, scan: Scan, result: Result, map_range: tuple[float, float]) -> np.ndarray:
@@ -39,17 +41,24 @@ def write_maps(place: Path, scan: Scan, result: Result, mask: np.ndarray | None 
 def _pack(scan: Scan, result: Result, mask: np.ndarray | None) -> bytes:
     """Return maps.npz."""
     assert result.anomaly_map is not None
-    arrays = {"image": _bytes(scan.pixels), "anomaly_map": _half(result.anomaly_map)}
-    if result.reconstruction is not None:
-        arrays["reconstruction"] = _bytes(result.reconstruction)
-    if mask is not None:
-        if mask.shape != scan.pixels.shape[:2]:
-            raise ValueError(f"{scan.source}: its mask has shape {mask.shape}, the image {scan.pixels.shape[:2]}")
-        arrays["mask"] = mask.astype(np.uint8)
-    arrays |= {f"component_{name}": _half(values) for name, values in result.component_maps.items()}
+    if mask is not None and mask.shape != scan.pixels.shape[:2]:
+        raise ValueError(f"{scan.source}: its mask has shape {mask.shape}, the image {scan.pixels.shape[:2]}")
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:  # as np.savez_compressed, one map at a time
+        _add(archive, "image", _bytes(scan.pixels))
+        _add(archive, "anomaly_map", _half(result.anomaly_map))
+        if result.reconstruction is not None:
+            _add(archive, "reconstruction", _bytes(result.reconstruction))
+        if mask is not None:
+            _add(archive, "mask", mask.astype(np.uint8))
+        for name, values in result.component_maps.items():
+            _add(archive, f"component_{name}", _half(values))
     return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _thumbnail(image: np.ndarray) -> np.ndarray:
@@ -60,7 +69,10 @@ def _thumbnail(image: np.ndarray) -> np.ndarray:
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:
-    return (pixels * 255).round().clip(0, 255).astype(np.uint8)
+    found = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(found), _STRIP):  # nothing in float is as large as the image
+        found[start : start + _STRIP] = (pixels[start : start + _STRIP] * 255).round().clip(0, 255)
+    return found
 
 
 def _half(values: np.ndarray) -> np.ndarray:
