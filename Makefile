@@ -3,7 +3,7 @@
 # make clean   forgets the demo's data and runs; make distclean forgets .venv as well
 #
 # Your own images:  make demo DATA=path/to/folder PROFILE=chest-xray
-# Another PyTorch:  make demo TORCH=torch==2.8.0   (the pinned one keeps torch and torchvision in step)
+# Another PyTorch:  make demo TORCH=torch==2.8.0   (the pinned one has no gigabytes of CUDA)
 
 PROFILE ?= brain-mri
 DATA    ?= data/phantom

@@ -13,6 +13,7 @@ The networks that train from scratch get at least `MINUTES` of processor time on
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -31,7 +32,6 @@ from anogan.detector.reference import Reference
 from anogan.gan.blur import gaussian_blur
 from anogan.gan.losses import pixel_residual, top_mean
 from anogan.gan.networks import Networks
-from anogan.gan.snapshots import import_torchvision
 
 TOP = 0.01  # of a map: its mean is the score of an image, where a method brings maps only
 MINUTES = 6.0
@@ -50,6 +50,25 @@ class Judged(NamedTuple):
     maps: np.ndarray | None  # (N, h, w), on the method's own grid
     seconds: float  # of training
     notes: dict[str, Any]
+
+
+@functools.cache
+def import_torchvision() -> Any:
+    """Return the module torchvision.
+
+    torchvision's wheels on PyPI are linked against CUDA; beside a CPU build of torch their compiled operators do not
+    load, and the import then stops at the shape functions of two operators it cannot find. Declaring the two lets the
+    import finish; nothing here calls them.
+    """
+    try:
+        import torchvision.utils
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import_torchvision.library = library  # type: ignore[attr-defined]  # the declaration lives as long as this
+        import torchvision.utils
+    return torchvision
 
 
 def _gray_or_color(data: Dataset, side: int) -> InputConfig:

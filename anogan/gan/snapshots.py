@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
-from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from anogan.io import write_png
 
-
-@functools.cache
-def import_torchvision() -> Any:
-    """Return the module torchvision.
-
-    torchvision's wheels on PyPI are linked against CUDA; beside a CPU build of torch their compiled operators do not
-    load, and the import then stops at the shape functions of two operators it cannot find. Declaring the two lets the
-    import finish; nothing here calls them.
-    """
-    try:
-        import torchvision.utils
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import_torchvision.library = library  # type: ignore[attr-defined]  # the declaration lives as long as this
-        import torchvision.utils
-    return torchvision
+_GAP = 2  # white pixels around each image
 
 
 def write_grid(path: Path, images: Tensor, columns: int) -> None:
-    """Write images, (N, C, S, S) in [-1, 1], as one PNG with `columns` images a row."""
-    grid = import_torchvision().utils.make_grid(
-        images.detach().float().cpu().clamp(-1, 1), nrow=columns, padding=2, pad_value=1.0
-    )
-    pixels = ((grid + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    write_png(path, pixels)
+    """Write images, (N, C, S, S) in [-1, 1], as one RGB PNG with `columns` images a row, or all if there are fewer."""
+    pixels = ((images.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().numpy().astype(np.uint8)
+    count, _, size, _ = pixels.shape
+    columns = min(columns, count)
+    rows, step = -(-count // columns), size + _GAP
+    grid = np.full((rows * step + _GAP, columns * step + _GAP, 3), 255, np.uint8)
+    for place, image in enumerate(pixels.transpose(0, 2, 3, 1)):
+        top, left = _GAP + step * (place // columns), _GAP + step * (place % columns)
+        grid[top : top + size, left : left + size] = image
+    write_png(path, grid)

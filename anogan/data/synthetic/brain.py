@@ -18,7 +18,7 @@ import nibabel
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from anogan.data.synthetic.fields import SLICE_SPACING, rotation, smooth_noise
+from anogan.data.synthetic.fields import SLICE_SPACING, rotation, smooth_field
 from anogan.data.synthetic.lesions import blend, diameter, draw_lesion, outline
 from anogan.io import write_png
 from anogan.io.dicom import write_dicom
@@ -174,7 +174,7 @@ class _Subject:
         return moved.astype(np.float32)
 
     def _noise(self, shape: tuple[int, ...], length: float, channels: int = 1) -> np.ndarray:
-        return smooth_noise(self.rng, shape, length, channels, self.spacing)
+        return smooth_field(self.rng, shape, length, channels, self.spacing)
 
     def _curve(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return this subject's tissue contrast: gray levels of the atlas to signal, white matter near 1."""

@@ -8,7 +8,7 @@ import numpy as np
 SLICE_SPACING = 8.0  # mm from slice to slice, unless another is asked for; a pixel is 1 mm
 
 
-def smooth_noise(
+def smooth_field(
     rng: np.random.Generator, shape: tuple[int, ...], length: float, channels: int, spacing: float = SLICE_SPACING
 ) -> np.ndarray:
     """Return noise of standard deviation about 1 that varies over `length` mm: (slices, rows, columns, channels)."""

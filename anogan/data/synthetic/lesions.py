@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anogan.data.synthetic.fields import rotation, smooth_noise, soft_edge
+from anogan.data.synthetic.fields import rotation, smooth_field, soft_edge
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def blend(
 ) -> np.ndarray:
     """Return one slice with the lesion's signal in the place of the tissue's."""
     local = float(before[mask].mean())
-    mottled = 1 + 0.06 * smooth_noise(rng, (1, *reach.shape), 5.0, 1)[0, ..., 0]
+    mottled = 1 + 0.06 * smooth_field(rng, (1, *reach.shape), 5.0, 1)[0, ..., 0]
     radius = max(diameter(mask) / 2, 1.0)
     core = local * (1 + lesion.contrast) * mottled
     if lesion.kind == "diffuse":  # no edge: the tissue shows through and the change fades out
