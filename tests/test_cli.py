@@ -35,7 +35,7 @@ def test_help_is_light_and_names_every_command() -> None:
     )
     for command in (
         *("synth", "info", "quality", "train", "calibrate", "inspect", "evaluate", "dashboard"),
-        *("contamination", "selftest", "drift", "compare", "deidentify", "erase"),
+        *("contamination", "selftest", "fairness", "drift", "compare", "deidentify", "erase"),
         *("export", "feedback", "listen", "queue", "pacs", "desk", "audit", "link", "serve", "key"),
     ):
         assert re.search(rf"\b{command}\b", done.stdout)

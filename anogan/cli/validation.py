@@ -57,6 +57,41 @@ def _print_suspects(suspects: Suspects, count: int, most: int = 20) -> None:
 
 
 @app.command()
+def fairness(
+    run: Run,
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option(help="Where fairness.json and .md go. Default: RUN/results.", show_default=False)
+    ] = None,
+) -> None:
+    """Tell how often genuine people are turned away, by sex, ethnicity and skin luminance, with intervals over people.
+
+    The photos are the genuine ones of the test split. Sex and ethnicity are columns of the manifest; skin luminance is
+    measured in the photo. A group with few people says so.
+    """
+    detector = load_detector(run)
+    from anogan.data.dataset import open_dataset
+    from anogan.evaluation import fairness as measured
+    from anogan.storage.checkpoint import write_json, write_text
+
+    if detector.config.input.align != "face":
+        raise ValueError(f"{run}: its profile is not for photos of faces, so there is nobody to compare")
+    column = "" if detector.calibration is None else detector.calibration.column
+    opened = open_dataset(data, detector.config, group=column)
+    tell_notes(opened.notes)
+    test = opened.test
+    genuine = test.subset([index for index, item in enumerate(test) if item.label == 0])
+    problems: list[tuple[Path, str]] = []
+    with Bar("judging genuine photos") as bar:
+        rows = measured.fairness(measured.judge_genuine(detector, genuine, problems, bar))
+    folder = out or run / "results"
+    write_json(folder / "fairness.json", measured.to_json(rows))
+    write_text(folder / "fairness.md", measured.table(rows))
+    say(measured.table(rows))
+    finish(problems, "not judged")
+
+
+@app.command()
 def selftest(run: Run, data: Data) -> None:
     """Put synthetic anomalies into held-out healthy images, and tell whether enough of them are found.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,8 +61,16 @@ class Photo:
     flagged: bool | None
 
 
-def judge_genuine(detector: Judge, genuine: ScanSet) -> list[Photo]:
-    """Judge genuine photos one by one; a photo that cannot be read raises ValueError as `ScanSet.read` does.
+def judge_genuine(
+    detector: Judge,
+    genuine: ScanSet,
+    unread: list[tuple[Path, str]] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Photo]:
+    """Judge genuine photos one by one.
+
+    A photo that cannot be read raises ValueError as `ScanSet.read` does, or is put on the list `unread`, with the
+    reason. `progress` is called with (photos done, photos in all).
 
     Raises
     ------
@@ -72,7 +81,15 @@ def judge_genuine(detector: Judge, genuine: ScanSet) -> list[Photo]:
         raise ValueError(f"{genuine.name}: holds photos labeled as attacks; a BPCER is that of genuine ones alone")
     photos = []
     for index, item in enumerate(genuine):
-        scan = genuine.read(index)
+        if progress is not None:
+            progress(index + 1, len(genuine))
+        try:
+            scan = genuine.read(index)
+        except (ValueError, OSError) as error:
+            if unread is None:
+                raise
+            unread.append((item.path, str(error)))
+            continue
         try:
             angle, found = skin.typology_angle(scan), True
         except ValueError as error:
@@ -143,3 +160,16 @@ def to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
         | {"not_acquired": list(row.not_acquired), "bpcer": row.bpcer and list(row.bpcer), "small": row.small}
         for row in rows
     ]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as a table in Markdown, and what no photo states."""
+    text = "| | group | photos | people | BPCER | failure to acquire |\n|---|---|---|---|---|---|\n"
+    for row in rows:
+        bpcer = "not decided" if row.bpcer is None else str(row.bpcer)
+        few = " (few)" if row.small else ""
+        text += f"| {row.attribute} | {row.value}{few} | {row.images} | {row.people} | {bpcer} | {row.not_acquired} |\n"
+    missing = [name for name in RECORDED if {row.value for row in rows if row.attribute == name} <= {UNKNOWN}]
+    if missing:
+        text += f"\nNot recorded in this set, so nothing is known of it: {', '.join(missing)}.\n"
+    return text
