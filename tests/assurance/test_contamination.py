@@ -106,7 +106,7 @@ def test_a_share_is_a_share(share: float) -> None:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("anogan.assurance.contamination.check", lambda *_: listed(50))
-    monkeypatch.setattr("anogan.data.dataset.open_dataset", lambda *_: SimpleNamespace(train=None))
+    monkeypatch.setattr("anogan.data.dataset.open_dataset", lambda *_: SimpleNamespace(train=None, notes=()))
     yield
 
 
