@@ -460,6 +460,21 @@ def test_training_refuses_to_mix_settings_in_one_run(anogan, tiny_run: Path, tin
     assert (tiny_run / "detector.safetensors").read_bytes() == before
 
 
+def test_training_refuses_to_mix_images_in_one_run(anogan, tiny_run: Path, unseen_folder: Path, tmp_path: Path) -> None:
+    """A run that is trained, and one whose training was stopped."""
+    before = {path: path.read_bytes() for path in tiny_run.rglob("*.*")}
+    done = anogan("train", unseen_folder, "--run", tiny_run, "--resume")
+    assert done.code == 1
+    assert f"{tiny_run}: was trained on other images than these, without {unseen_folder}" in done.err
+    assert {path: path.read_bytes() for path in tiny_run.rglob("*.*") if path.suffix != ".lock"} == before
+    stopped = tmp_path / "stopped"
+    shutil.copytree(tiny_run, stopped, ignore=shutil.ignore_patterns("detector.*"))
+    refused = anogan("train", unseen_folder, "--run", stopped, "--resume")
+    assert refused.code == 1
+    assert "the run was started with other images; resume with the same, or start anew" in refused.err
+    assert not (stopped / "detector.json").exists()
+
+
 def test_what_training_and_calibration_leave_out_is_named_and_the_rest_goes_on(
     anogan, tiny_folder: Path, tmp_path: Path
 ) -> None:

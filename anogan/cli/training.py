@@ -52,10 +52,7 @@ def train(
     speaks = os.environ.get("RANK", "0") == "0"  # torchrun starts several of us, and one of them speaks
     if not resume and speaks:
         refuse_full(run, "add --resume to go on with it, or choose another --run")
-    if resume and _already_trained(run, config):
-        say(f"{run} is trained already")
-        return
-
+    trained = resume and _already_trained(run, config)
     from anogan.data.dataset import open_dataset
     from anogan.detector import Detector
     from anogan.storage.atomic import alone
@@ -63,6 +60,10 @@ def train(
 
     opened = open_dataset(data, config, group=group)
     scans = opened.train
+    if trained:
+        _refuse_others(run, scans, config)
+        say(f"{run} is trained already")
+        return
     if speaks:
         busy = f"{run}: another training works there; wait for it, or choose another --run"
         run.mkdir(parents=True, exist_ok=True)
@@ -100,6 +101,20 @@ def _already_trained(run: Path, config: Config) -> bool:
             f"{run}: was started with other settings; choose another --run, or leave out --profile and --set"
         )
     return (run / "detector.json").is_file()  # written last
+
+
+def _refuse_others(run: Path, scans: ScanSet, config: Config) -> None:
+    """Raise ValueError if the run is trained, but not on an image of these that could train."""
+    from anogan.data.seen import Seen
+
+    seen = Seen.of(load_detector(run).provenance)
+    if not seen.known:  # of before it was noted what was held back
+        return
+    others = scans.subset(index for index, item in enumerate(scans) if not seen.by_file(item.path))
+    _, usable, _ = others.load(config)
+    if usable:
+        first = others[usable[0]].path
+        raise ValueError(f"{run}: was trained on other images than these, without {first}; choose another --run")
 
 
 @app.command()

@@ -110,7 +110,7 @@ class Detector:
         ------
         ValueError
             A scan is labeled abnormal, there are too few usable ones, training diverged, or the state in `run`
-            belongs to other settings.
+            belongs to other settings or images.
         """
         if train.labels.any():
             raise ValueError(f"{train.name}: holds abnormal scans; training takes healthy ones only")
@@ -123,10 +123,10 @@ class Detector:
         images, kept = rest.load_enough(config, LEAST_TRAIN - LEAST_HELD_BACK, left_out)
         held, kept_holdout = holdout.load_enough(config, LEAST_HELD_BACK, left_out)
         native = NativeScale.fit(rest.subset(kept), holdout.subset(kept_holdout)) if config.input.noise else None
-        detector = cls.train_images(
-            torch.from_numpy(images), torch.from_numpy(held), config, run=run, resume=resume, callback=callback
-        )
         origin = provenance.describe(rest, kept, holdout, kept_holdout, config.training.seed) | looks(images, held)
+        data = provenance.data_hash(origin["order"] + origin["held_files"])
+        tensors = torch.from_numpy(images), torch.from_numpy(held)
+        detector = cls.train_images(*tensors, config, run=run, resume=resume, callback=callback, data=data)
         return dataclasses.replace(detector, native=native, provenance=detector.provenance | origin)
 
     @classmethod
@@ -139,6 +139,7 @@ class Detector:
         run: Path | None = None,
         resume: bool = False,
         callback: training.Callback | None = None,
+        data: str = "",
     ) -> Detector:
         """Do what `train` does, with healthy images that are on the network's grid already.
 
@@ -146,10 +147,11 @@ class Detector:
         ----------
         images, holdout
             (N, C, S, S) and (M, C, S, S) in [-1, 1]; no subject is in both.
+            `data` stands for them, as in `anogan.gan.training.train`.
         """
         refuse_uniform(images, "the training images")
         refuse_uniform(holdout, "the images held back")
-        networks = training.train(images, holdout, config, run=run, resume=resume, callback=callback)
+        networks = training.train(images, holdout, config, run=run, resume=resume, callback=callback, data=data)
         if callback is not None:
             callback(training.TrainingEvent("reference", 0, 1, {}))
         detector = cls.fit(networks, images, holdout, config)

@@ -89,6 +89,18 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
         training.train(healthy(), healthy(6), other, run=tmp_path, resume=True)
 
 
+def test_resuming_with_other_images_is_refused(tmp_path: Path) -> None:
+    training.train(healthy(), healthy(6), CONFIG, run=tmp_path, data="these")
+    before = {path: path.read_bytes() for path in (tmp_path / "training").rglob("*.*")}
+    with pytest.raises(ValueError, match="started with other images; resume with the same, or start anew"):
+        training.train(healthy(), healthy(6), CONFIG, run=tmp_path, resume=True, data="those")
+    assert {path: path.read_bytes() for path in (tmp_path / "training").rglob("*.*")} == before
+    training.train(healthy(), healthy(6), CONFIG, run=tmp_path, resume=True, data="these")
+    state = tmp_path / "training" / "state.json"
+    state.write_text(json.dumps({key: value for key, value in json.loads(state.read_text()).items() if key != "data"}))
+    training.train(healthy(), healthy(6), CONFIG, run=tmp_path, resume=True, data="those")  # of before it was noted
+
+
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     training.train(healthy(), healthy(6), CONFIG, run=tmp_path)
     (state,) = (tmp_path / "training").glob("state-*.safetensors")
@@ -123,7 +135,7 @@ def test_a_phase_ends_with_the_weights_of_its_best_snapshot(monkeypatch: pytest.
                 torch.cat([p.detach().flatten().clone() for p in trainer.averaged["discriminator"].parameters()])
             )
 
-    trainer = training.Trainer(healthy(), healthy(6), CONFIG, None, watch)
+    trainer = training.Trainer(healthy(), healthy(6), CONFIG, None, watch, "")
     final = trainer.run(resume=False)
     assert torch.equal(torch.cat([p.flatten() for p in final.discriminator.parameters()]), kept[0])
 
@@ -146,12 +158,12 @@ def test_a_phase_that_gets_nowhere_is_ended_and_stays_so_when_resumed(
 def test_few_images_end_the_training_at_the_limit_of_passes(epochs: int, steps: int) -> None:
     """24 images in batches of 16."""
     config = load_config("tiny", ["training.batch=16", "training.steps=12", f"training.epochs={epochs}"])
-    assert training.Trainer(healthy(), healthy(6), config, None, None).totals["adversarial"] == steps
+    assert training.Trainer(healthy(), healthy(6), config, None, None, "").totals["adversarial"] == steps
 
 
 def test_the_learning_rate_rises_stays_and_falls_at_the_end_of_a_phase_wherever_that_is() -> None:
     config = load_config("tiny", ["training.steps=200", "training.learning_rate=0.001"])
-    trainer = training.Trainer(healthy(), healthy(6), config, None, None)
+    trainer = training.Trainer(healthy(), healthy(6), config, None, None, "")
 
     def rate(step: int) -> float:
         trainer._set_learning_rate("adversarial", step)
@@ -175,7 +187,7 @@ def test_the_average_of_a_short_run_forgets_its_first_steps() -> None:
 
 def test_the_discriminator_learns_the_game_more_slowly_than_places() -> None:
     config = load_config("tiny", ["training.adversarial_rate=0.5", "training.learning_rate=0.001"])
-    trainer = training.Trainer(healthy(), healthy(6), config, None, None)
+    trainer = training.Trainer(healthy(), healthy(6), config, None, None, "")
     trainer._set_learning_rate("adversarial", 0)
     rates = {task: optimizer.param_groups[0]["lr"] for task, optimizer in trainer.optimizers.items()}
     assert rates["images"] == pytest.approx(rates["places"] / 2)

@@ -14,10 +14,13 @@ from anogan.storage.documents import json_text, json_value
 
 
 class TrainingFolder:
-    """Writes and reads `training/` of a run folder; every file is written whole or not at all."""
+    """Writes and reads `training/` of a run folder; every file is written whole or not at all.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    `data` stands for the images that train, so that no training goes on with others; "" where nobody says.
+    """
+
+    def __init__(self, path: Path, data: str = "") -> None:
+        self.path, self.data = path, data
 
     def log(self, line: Mapping[str, Any]) -> None:
         """Add a line to the history."""
@@ -41,7 +44,7 @@ class TrainingFolder:
         name = f"state-{done:06d}.safetensors"
         digest = checkpoint.write_tensors(self.path / name, tensors)
         # The JSON file names the tensors it belongs to, so a kill between the two writes leaves the older pair valid.
-        checkpoint.write_json(self.path / "state.json", {"tensors": name, "sha256": digest, **state})
+        checkpoint.write_json(self.path / "state.json", {"tensors": name, "sha256": digest, "data": self.data, **state})
         for old in self.path.glob("state-*.safetensors"):
             if old.name != name:
                 old.unlink()
@@ -52,7 +55,7 @@ class TrainingFolder:
         Raises
         ------
         ValueError
-            The state is damaged, or belongs to another profile.
+            The state is damaged, or belongs to another profile or to other images.
         """
         if not (self.path / "state.json").is_file():
             return None
@@ -61,6 +64,8 @@ class TrainingFolder:
             raise ValueError(
                 f"{self.path}: the run was started with other settings; resume with the same, or start anew"
             )
+        if self.data and state.get("data", "") not in ("", self.data):
+            raise ValueError(f"{self.path}: the run was started with other images; resume with the same, or start anew")
         path = self.path / str(state["tensors"])
         return state, checkpoint.read_tensors(path, state["sha256"]), path
 

@@ -47,10 +47,10 @@ class Trainer:
     """Holds what the loops change; `train` is its only user."""
 
     def __init__(
-        self, train: Tensor, holdout: Tensor, config: Config, run: Path | None, callback: Callback | None
+        self, train: Tensor, holdout: Tensor, config: Config, run: Path | None, callback: Callback | None, data: str
     ) -> None:
         self.config, self.callback = config, callback
-        self.folder = TrainingFolder(run / "training") if run is not None else None
+        self.folder = TrainingFolder(run / "training", data) if run is not None else None
         self.fabric = make_fabric(config)
         self.fabric.launch()
         self.device = self.fabric.device
@@ -366,6 +366,7 @@ def train(
     run: Path | None = None,
     resume: bool = False,
     callback: Callback | None = None,
+    data: str = "",
 ) -> Networks:
     """Train generator, discriminator and encoder on healthy images.
 
@@ -381,6 +382,8 @@ def train(
         Folder that receives `training/`: history, snapshots and the state a killed run resumes from.
     resume
         Go on from the state in `run`, if there is one. The result is that of an unbroken run.
+    data
+        Stands for the images, such as a hash of their files: what was started with one goes on with no other.
 
     Returns
     -------
@@ -390,6 +393,6 @@ def train(
     Raises
     ------
     ValueError
-        Training diverged, the state is damaged, or it belongs to other settings.
+        Training diverged, the state is damaged, or it belongs to other settings or images.
     """
-    return Trainer(images, holdout, config, run, callback).run(resume)
+    return Trainer(images, holdout, config, run, callback, data).run(resume)
