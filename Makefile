@@ -54,11 +54,11 @@ programs:
 .venv/installed: pyproject.toml
 	@[ -n "$(PYTHON)" ] || { echo "anogan needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	$(TOOLS) pip install "$(TORCH)" --editable .
+	$(TOOLS) pip install "$(TORCH)" --editable '.[all]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(TOOLS) pip install "$(TORCH)" --editable '.[dev]'
+	$(TOOLS) pip install "$(TORCH)" --editable '.[all,dev]'
 	@touch $@
 
 clean:

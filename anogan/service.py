@@ -16,7 +16,6 @@ from anogan.assurance.alarm import Alarm
 from anogan.detector import Detector
 from anogan.errors import Code
 from anogan.results.writing import ResultsWriter
-from anogan.review import Desk, cases_of, open_desk
 from anogan.scan import Result, Scan
 from anogan.series import Series, SeriesResult
 
@@ -93,7 +92,9 @@ def put_on_desk(results: Path, database: str) -> int:
     ValueError
         The desk cannot be opened or written, or the work list is damaged.
     """
-    desk: Desk = open_desk(database)
+    from anogan.review import cases_of, open_desk  # its database is an extra
+
+    desk = open_desk(database)
     try:
         return len(set(desk.add_many(cases_of(results))))
     finally:

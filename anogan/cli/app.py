@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anogan.cli.console import visible
+from anogan.cli.extras import missing
 
 if TYPE_CHECKING:
     from anogan.detector import Detector
@@ -37,11 +38,19 @@ def say(text: str, err: bool = False, nl: bool = True) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; a fault of the data or the model becomes one sentence and exit code 1."""
+    """Run one command; a fault of the data or the model becomes one sentence and exit code 1.
+
+    Where a library of an extra is missing, the sentence says which extra, and the exit code is 2.
+    """
     try:
         app(arguments, prog_name="anogan")
     except (ValueError, OSError) as error:
         raise SystemExit(f"anogan: {visible(sentence(error), lines=False)}") from None
+    except ModuleNotFoundError as error:
+        if not (words := missing(error)):
+            raise
+        say(f"anogan: {words}", err=True)
+        raise SystemExit(2) from None
 
 
 def sentence(error: ValueError | OSError) -> str:

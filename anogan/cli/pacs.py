@@ -11,6 +11,7 @@ import typer
 
 from anogan.cli.app import Run, app, finish, load_detector, say
 from anogan.cli.console import Bar, VisibleFormatter, plain_console
+from anogan.cli.extras import need
 
 if TYPE_CHECKING:
     from anogan.pacs.nodes import Node
@@ -47,6 +48,7 @@ def listen(
 
     Ctrl-C finishes what is being scored and leaves the rest for the next start; so does a crash.
     """
+    need("pynetdicom")
     import logging
 
     from anogan.pacs.listener import Listener

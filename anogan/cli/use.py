@@ -12,6 +12,7 @@ import typer
 
 from anogan.cli.app import Data, Run, app, finish, load_detector, say, sentence, tell_notes, unpack
 from anogan.cli.console import Bar, plain_console, serve
+from anogan.cli.extras import need
 from anogan.config import LOOPBACK
 
 if TYPE_CHECKING:
@@ -288,6 +289,7 @@ def dashboard(
     ] = "127.0.0.1",
 ) -> None:
     """Open the work list, the heat maps, the evaluation and a review desk in a browser."""
+    need("streamlit")
     if not (run / "profile.toml").is_file():  # a training that still runs can be watched
         raise ValueError(f"{run}: not a run folder; make one with `anogan train`")
     if host not in LOOPBACK and sign_in is None:
