@@ -13,7 +13,6 @@ import numpy as np
 
 from anogan.data.dataset import Item, ScanSet
 from anogan.data.seen import SEEN, Seen
-from anogan.data.transforms import to_network
 from anogan.detector.calibration import Calibration
 from anogan.detector.provenance import refuse_reviewed
 from anogan.errors import Code
@@ -38,6 +37,7 @@ from anogan.results.reading import case_id
 from anogan.results.writing import ResultsWriter
 from anogan.scan import Result, Scan
 from anogan.storage import checkpoint
+from anogan.storage.fingerprint import file_hash
 
 _SPECIFICITIES = (0.90, 0.95, 0.99)
 
@@ -68,7 +68,7 @@ def evaluate(
         A `Detector`; where it is calibrated the report says what its operating point did.
     test
         Images that played no part in training or calibration. Those that training has seen, or copies of them, are set
-        aside and listed as not scored.
+        aside and listed as not scored. Those that set the threshold count for what needs none, and no flag of theirs.
     out
         A folder that receives each case (image, maps, heat map), `results.json`, `results.csv` and
         `evaluation.json`; None writes nothing.
@@ -87,6 +87,8 @@ def evaluate(
     not_scored: list[dict[str, Any]] = []
     unusable_masks: list[dict[str, Any]] = []
     tally, unmasked = PixelTally(), 0
+    calibrations = getattr(detector, "provenance", {}).get("calibrations", [])
+    set_by, calibrated = frozenset(calibrations[-1]["files"] if calibrations else ()), 0
     reader, summary = _Reader(test, progress, detector), detector.summary()
     with ResultsWriter(Path(out), summary) if out is not None else nullcontext() as writer:
         for result in detector.inspect_many(reader):
@@ -103,11 +105,13 @@ def evaluate(
             if result.status != "scored":
                 not_scored.append(_row(item) | {"reason": result.reason, "code": result.code})
                 continue
+            own = bool(set_by) and file_hash(item.path) in set_by
+            calibrated += own
             rows.append(
                 _row(item)
                 | {"subject": item.subject, "score": float(result.score), "groups": dict(item.groups)}
                 | ({"group": item.group} if item.group else {})
-                | ({} if detector.calibration is None else {"flagged": result.flagged})
+                | ({} if detector.calibration is None else {"flagged": None if own else result.flagged})
             )
             scores.append(result.score)
             labels.append(item.label)
@@ -129,6 +133,7 @@ def evaluate(
         unusable_masks,
         tally,
         unmasked,
+        calibrated,
         detector,
         summary,
     )
@@ -163,19 +168,14 @@ class _Reader:
             except (ValueError, OSError) as error:
                 self.unread.append((item, str(error)))
                 continue
-            if self.seen.by_file(item.path) or self._is_copy(scan):
+            copy = self.config is not None and self.seen.by_scan(scan, self.config.input)
+            if copy or self.seen.by_file(item.path):
                 self.unread.append((item, SEEN))
                 continue
             self.taken.append((index, scan))
             yield scan
         if self.progress is not None:
             self.progress(len(self.scans), len(self.scans))
-
-    def _is_copy(self, scan: Scan) -> bool:
-        try:
-            return self.config is not None and self.seen.by_look(to_network(scan, self.config.input))
-        except ValueError:  # the detector will say why it cannot be judged
-            return False
 
 
 def _mask(test: ScanSet, index: int, scan: Scan) -> np.ndarray | None:
@@ -211,6 +211,7 @@ def _report(
     unusable_masks: list[dict[str, Any]],
     tally: PixelTally,
     unmasked: int,
+    calibrated: int,
     detector: Judge,
     summary: dict[str, Any],
 ) -> Report:
@@ -237,7 +238,9 @@ def _report(
     if detector.calibration is not None:
         flagged = [row["flagged"] for row in rows]
         point = _operating_point(detector.calibration, labels, flagged)
-        if undecided := flagged.count(None):
+        if calibrated:
+            notes.append(f"The operating point leaves out {calibrated} images on which the threshold was set.")
+        if undecided := flagged.count(None) - calibrated:
             notes.append(f"The operating point leaves out {undecided} images that were not decided.")
     threshold = None if point is None else point.threshold
     groups = [row["groups"] for row in rows]

@@ -18,6 +18,7 @@ from anogan.evaluation import evaluate
 from anogan.metrics import binomial
 from anogan.results.reading import read_results
 from anogan.scan import Result, Scan
+from anogan.storage.fingerprint import file_hash
 
 
 class Known:
@@ -25,6 +26,7 @@ class Known:
 
     def __init__(self, calibration: Calibration | None = None, refused: str = "", spread: float | None = None) -> None:
         self.calibration, self.refused, self.spread = calibration, refused, spread
+        self.provenance: dict[str, Any] = {}
 
     def inspect_many(self, scans: Iterable[Scan]) -> Iterator[Result]:
         iterator = iter(scans)
@@ -138,6 +140,18 @@ def test_the_operating_point_counts_what_is_flagged(split: ScanSet) -> None:
     assert point.sensitivity.value == pytest.approx(2 / 3)
     assert point.sensitivity.low == pytest.approx(0.0943, abs=1e-4)  # Clopper-Pearson, 2 of 3
     assert point.sensitivity.high == pytest.approx(0.9916, abs=1e-4)
+
+
+def test_images_that_set_the_threshold_say_nothing_of_it(split: ScanSet) -> None:
+    """By hand: of the false alarms 153 and 204, the latter calibrated. AUROC needs no threshold: it is as before."""
+    judge = Known(Calibration(np.linspace(0, 0.6, 9), 0.1, threshold=0.6))
+    judge.provenance = {"calibrations": [{"files": []}, {"files": [file_hash(split[3].path)]}]}
+    report = evaluate(judge, split)
+    assert report.operating_point is not None
+    assert report.operating_point.counts == (2, 1, 2, 1)
+    assert report.auroc.value == pytest.approx(10 / 12)
+    assert "The operating point leaves out 1 images on which the threshold was set." in report.notes
+    assert not any("not decided" in note for note in report.notes)
 
 
 def test_what_the_detector_leaves_undecided_is_not_counted(split: ScanSet) -> None:
