@@ -18,7 +18,10 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from anogan.config import InputConfig
 from anogan.data.dataset import ScanSet
+from anogan.data.transforms import to_network
+from anogan.scan import Scan
 from anogan.storage.fingerprint import file_hash
 
 NEAR = 12
@@ -84,6 +87,13 @@ class Seen:
             return False
         turns = (np.rot90(side, turn, (1, 2)) for side in (image, image[:, :, ::-1]) for turn in range(4))
         return any(int((self.looks != look(turned)).sum(1).min()) <= NEAR for turned in turns)
+
+    def by_scan(self, scan: Scan, grid: InputConfig) -> bool:
+        """Whether a scan looks like one that was seen, as `by_look`; one that has no place on the grid does not."""
+        try:
+            return len(self.looks) > 0 and self.by_look(to_network(scan, grid))
+        except ValueError:
+            return False
 
     def unseen(
         self, scans: ScanSet, images: np.ndarray, kept: Sequence[int], left_out: list[tuple[Path, str]] | None

@@ -246,7 +246,7 @@ class Detector:
         ValueError
             A subject has two series, a slice was seen in training, or too few series can be scored for the promise.
         """
-        scored = HealthySeries.score(healthy, self.inspect_series, Seen.of(self.provenance).files)
+        scored = HealthySeries.score(healthy, self.inspect_series, Seen.of(self.provenance), self.config.input)
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
         if left_out is not None:
             left_out += scored.not_scored

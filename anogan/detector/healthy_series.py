@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from anogan.config import InputConfig
+from anogan.data.seen import SEEN, Seen
 from anogan.detector import provenance
 from anogan.detector.calibration import Calibration, images_needed, rank
 from anogan.series import Series, SeriesResult
@@ -25,18 +27,26 @@ class HealthySeries:
 
     @classmethod
     def score(
-        cls, healthy: Iterable[Series], inspect: Callable[[Series], SeriesResult], trained_on: Collection[str]
+        cls, healthy: Iterable[Series], inspect: Callable[[Series], SeriesResult], seen: Seen, grid: InputConfig
     ) -> HealthySeries:
-        """Score series one by one; ValueError for a second one of a subject, or where a `file_hash` is `trained_on`."""
+        """Score series one by one; those of which training has seen half of the slices or more are not scored.
+
+        Raises
+        ------
+        ValueError
+            One is a second one of its subject, or the very file of a slice was seen in training.
+        """
         found = cls()
         for series in healthy:
             if series.subject and series.subject in found.subjects:
                 raise ValueError(f"{series.source}: is a second series of its subject; calibrate on one of each")
             files = [path for path in series.files if path.is_file()]
-            if seen := {provenance.file_hash(path) for path in files} & set(trained_on):
-                raise ValueError(
-                    f"{series.source}: {len(seen)} of its files were used in training; calibrate on others"
-                )
+            if trained := sum(map(seen.by_file, files)):
+                raise ValueError(f"{series.source}: {trained} of its files were used in training; calibrate on others")
+            # Half of them, because slices with nothing but air in them look alike in anybody.
+            if 2 * sum(seen.by_scan(scan, grid) for scan in series.scans) >= len(series.scans):
+                found.not_scored.append((Path(series.source), SEEN))
+                continue
             result = inspect(series)
             if result.status != "scored":
                 found.not_scored.append((Path(series.source), result.reason))

@@ -11,6 +11,7 @@ import torch
 import anogan
 from anogan.config import QualityConfig
 from anogan.data.dataset import Item, ScanSet, Splits
+from anogan.data.seen import SEEN
 from anogan.data.synthetic import tiny_images
 from anogan.data.transforms import to_network
 from anogan.detector import Detector
@@ -316,6 +317,18 @@ def test_series_that_cannot_be_scored_are_handed_out(tiny_detector: Detector, he
     calibrated = gated.calibrate_series([*heads[:9], short], 0.1, left_out=left_out)
     assert len(calibrated.series_calibration.scores) == 9
     assert left_out == [(Path("head 9"), "head 9: holds 3 slices; profile tiny takes at least 6")]
+
+
+def test_series_that_hold_copies_of_training_images_are_left_out(
+    tiny_detector: Detector, heads: list[Series], tiny_splits
+) -> None:
+    """Of six slices three have trained, as files that are no more; of another only two, as slices of air may."""
+    copies = [dataclasses.replace(tiny_splits.train.read(k), source="gone.dcm", subject="s9") for k in range(3)]
+    left_out: list[tuple[Path, str]] = []
+    mixed = [dataclasses.replace(heads[9], scans=(*copies[:n], *heads[9].scans[n:]), source=f"{n}") for n in (3, 2)]
+    calibrated = tiny_detector.calibrate_series([*heads[:9], *mixed], 0.1, left_out=left_out)
+    assert left_out == [(Path("3"), SEEN)]
+    assert len(calibrated.series_calibration.scores) == 10
 
 
 def test_what_the_gate_refuses_is_not_scored(tiny_detector: Detector, heads: list[Series]) -> None:
