@@ -201,7 +201,7 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
         with place:
             try:
                 async with asyncio.timeout(settings.body_seconds):
-                    sent = Sent(key.id, *await _form(request), idempotency or "")
+                    sent = Sent(key.id, *await _form(request), idempotency or "", key.name)
             except TimeoutError:
                 raise Problem(408, "the photo came too slowly; send it again", {"Connection": "close"}) from None
             except ClientDisconnect:  # nobody reads the answer, but it is no fault of the server in the log and figures

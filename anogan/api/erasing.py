@@ -20,7 +20,7 @@ from typing import Protocol
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
-from anogan.api.tables import ScreeningRow, open_tables
+from anogan.api.tables import KeyRow, ScreeningRow, open_tables
 from anogan.linkage import Linkage
 from anogan.privacy.erasure import erase_counted
 from anogan.review import open_desk
@@ -47,9 +47,17 @@ def case_key(number: str) -> str:
     return f"screening {number}"
 
 
-def subject_of(reference: str) -> str:
-    """Return the pseudonym under which the desk lists a client's reference; "" for none."""
-    return keyed_hash("reference", reference)[:12] if reference else ""
+def person_of(reference: str, client: str = "") -> str:
+    """Return what tells one client's person from another's, for hashes alone; "" for no reference.
+
+    Without a client it is what stood for a person before clients were told apart.
+    """
+    return f"{client}\0{reference}" if client and reference else reference
+
+
+def subject_of(reference: str, client: str = "") -> str:
+    """Return the pseudonym under which the desk lists a client's reference; "" for none. See `person_of`."""
+    return keyed_hash("reference", person_of(reference, client))[:12] if reference else ""
 
 
 class Eraser:
@@ -66,7 +74,7 @@ class Eraser:
     desk
         The review desk.
     forget
-        Has the drift monitor forget a reference.
+        Has the drift monitor forget a person, see `person_of`.
     """
 
     def __init__(
@@ -101,11 +109,33 @@ class Eraser:
         self._finish(place)
         return True
 
-    def erase_subject(self, subject: str) -> tuple[int, list[str]]:
-        """Erase the screenings whose reference has this pseudonym; return how many, and which are elsewhere."""
+    def erase_subject(self, subject: str = "", reference: str = "", client: str = "") -> tuple[int, list[str]]:
+        """Erase a person's screenings; return how many, and which are elsewhere.
+
+        Parameters
+        ----------
+        subject
+            The person's pseudonym, as the desk lists it.
+        reference, client
+            Or the client's reference, and the client where several have given it.
+
+        Raises
+        ------
+        ValueError
+            It is of several clients, whose people are others.
+        """
         with Session(self._read) as session:
-            rows = session.execute(select(ScreeningRow.id, ScreeningRow.reference)).all()
-        elsewhere, own = [], [row.id for row in rows if subject and subject_of(row.reference) == subject]
+            found = session.execute(select(ScreeningRow.id, ScreeningRow.reference, KeyRow.name).join(KeyRow)).all()
+        if subject:
+            named = [row for row in found if subject_of(row.reference, row.name) == subject]
+            rows = named or [row for row in found if subject_of(row.reference) == subject]
+        else:
+            rows = [row for row in found if reference and row.reference == reference and client in ("", row.name)]
+        if len(clients := sorted({row.name for row in rows})) > 1:
+            raise ValueError(
+                f"{subject or reference}: is of several clients: {', '.join(clients)}; name one with --client"
+            )
+        elsewhere, own = [], [row.id for row in rows]
         for number in own:
             try:
                 self.erase(number)
@@ -134,8 +164,8 @@ class Eraser:
     def _finish(self, place: Path) -> None:
         self._linkage.erase(place.name)
         # Before the database forgets whose it was: killed in between, it is done again.
-        if reference := self._last_of(place.name):
-            self._forget(reference)
+        for person in self._last_of(place.name):
+            self._forget(person)
         with Session(self._write) as session:
             session.execute(delete(ScreeningRow).where(ScreeningRow.id == place.name))  # links go with it
             session.commit()
@@ -144,30 +174,39 @@ class Eraser:
             shutil.rmtree(place)
         sync(self._erasing)
 
-    def _last_of(self, number: str) -> str:
-        """Return the reference whose only screening this is, or ""."""
-        own = select(ScreeningRow.reference).where(ScreeningRow.id == number).scalar_subquery()
+    def _last_of(self, number: str) -> list[str]:
+        """Return the person whose only screening this is; also as the monitor knew who has none left at any client."""
         with Session(self._read) as session:
-            found = session.execute(
-                select(ScreeningRow.id, ScreeningRow.reference).where(ScreeningRow.reference == own).limit(2)
+            row = session.get(ScreeningRow, number)
+            if row is None or not row.reference:
+                return []
+            others = session.scalars(
+                select(KeyRow.name)
+                .join(ScreeningRow)
+                .where(ScreeningRow.reference == row.reference, ScreeningRow.id != number)
             ).all()
-        return found[0].reference if len(found) == 1 else ""
+            client, reference = row.made_by.name, row.reference
+        if client in others:
+            return []
+        return [person_of(reference, client), *([] if others else [person_of(reference)])]
 
 
-def erase_screenings(run: Path, database: str, store: Path, subject: str) -> tuple[int, list[str]]:
+def erase_screenings(
+    run: Path, database: str, store: Path, subject: str = "", reference: str = "", client: str = ""
+) -> tuple[int, list[str]]:
     """Erase a person's screenings, also while a server works with them; see `Eraser.erase_subject`.
 
     Parameters
     ----------
     run, database, store
         Those of the server; the run's drift monitor forgets the person.
-    subject
-        The pseudonym of the reference, as `subject_of` returns it.
+    subject, reference, client
+        As in `Eraser.erase_subject`.
 
     Raises
     ------
     ValueError
-        There is no such database or folder, or it cannot be opened.
+        The person is of several clients; or there is no such database or folder, or it cannot be opened.
     """
     if not (store / "cases").is_dir():
         raise ValueError(f"{store}: is no folder of `anogan serve`; give it with --screenings")
@@ -176,6 +215,6 @@ def erase_screenings(run: Path, database: str, store: Path, subject: str) -> tup
     try:
         with Linkage.open(store / "links.sqlite") as linkage:
             forget = functools.partial(erase_counted, run)
-            return Eraser(open_tables(database), store, linkage, desk, forget).erase_subject(subject)
+            return Eraser(open_tables(database), store, linkage, desk, forget).erase_subject(subject, reference, client)
     finally:
         desk.close()

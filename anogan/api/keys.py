@@ -58,6 +58,14 @@ class Keys:
         self._engine = engine
         self._write = engine.execution_options(write=True)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        with (
+            faults(engine),
+            Session(self._write) as session,
+        ):  # names of earlier versions, which kept blanks at their ends
+            for row in session.scalars(select(KeyRow)):
+                if row.name != row.name.strip():
+                    row.name = row.name.strip()
+            session.commit()
 
     def create(self, name: str, scopes: Sequence[str] = OWN, rate: str = RATE) -> str:
         """Make a key and return it; it cannot be shown again.
@@ -131,11 +139,11 @@ class Keys:
             return _listed(row) if row is not None and right and row.revoked is None else None
 
     def spend(self, key: Key) -> int:
-        """Count one request, and return in how many seconds the key may ask again: 0, now."""
+        """Count one request of the key's client, and return in how many seconds it may ask again: 0, now."""
         rate = parse(key.rate)
-        if self._limiter.hit(rate, key.id):
+        if self._limiter.hit(rate, key.name):
             return 0
-        return max(1, round(self._limiter.get_window_stats(rate, key.id).reset_time - time.time()))
+        return max(1, round(self._limiter.get_window_stats(rate, key.name).reset_time - time.time()))
 
 
 def require(key: Key, scope: str) -> str:

@@ -32,15 +32,15 @@ import anyio
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from anogan.api import erasing
 from anogan.api.batching import Place
-from anogan.api.erasing import Eraser, case_key, subject_of
+from anogan.api.erasing import Eraser, case_key, person_of, subject_of
 from anogan.api.linking import MOST, in_other_applications
 from anogan.api.problems import Problem
 from anogan.api.room import Room
-from anogan.api.tables import LinkRow, ScreeningRow
+from anogan.api.tables import KeyRow, LinkRow, ScreeningRow
 from anogan.api.verdict import SOURCE, decide
 from anogan.api.watch import Watch
 from anogan.assurance.drift import Case
@@ -70,13 +70,14 @@ class Desk(erasing.Desk, Protocol):
 
 @dataclass(frozen=True)
 class Sent:
-    """What a client sent: by which key, the photo, its reference and group, an idempotency key ("": none)."""
+    """What a client sent: by which key, the photo, its reference and group, an idempotency key ("": none); and who."""
 
     key: str
     photo: bytes
     reference: str = ""
     group: str = ""
     idempotency: str = ""
+    client: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -218,7 +219,7 @@ class Screener:
         """
         if not sent.idempotency:
             return await self._screen(sent, place), False
-        name = (sent.key, sent.idempotency)
+        name = (sent.client, sent.idempotency)
         if name in self._busy:
             raise Problem(
                 409, "a request with this idempotency key is being worked on; ask again", {"Retry-After": "1"}
@@ -250,9 +251,9 @@ class Screener:
         return await anyio.to_thread.run_sync(partial(function, *arguments), limiter=self._limiter)
 
     def _earlier(self, sent: Sent) -> Screening | None:
-        same = (ScreeningRow.key == sent.key) & (ScreeningRow.idempotency == _hash(sent.idempotency.encode()))
+        same = (KeyRow.name == sent.client) & (ScreeningRow.idempotency == _hash(sent.idempotency.encode()))
         with Session(self._read) as session:
-            row = session.scalar(select(ScreeningRow).where(same))
+            row = session.scalar(select(ScreeningRow).join(KeyRow).where(same))
             if row is not None and row.fingerprint != sent.fingerprint:
                 raise Problem(409, "this idempotency key came with another photo, reference or group; use a new one")
             return None if row is None else _screening(row)
@@ -305,7 +306,7 @@ class Screener:
         place.rename(self._cases / screening.id)
         sync(self._cases)
         if scored and result.p_value is not None:
-            case = Case(_hash(sent.photo)[:16], sent.reference, result.score, result.components)
+            case = Case(_hash(sent.photo)[:16], person_of(sent.reference, sent.client), result.score, result.components)
             self._watch.count(case, self._cases / screening.id)
         if decision != "pass":
             self.deliver()
@@ -347,7 +348,9 @@ class Screener:
         with self._delivering:
             try:
                 with Session(self._read) as session:
-                    rows = session.scalars(select(ScreeningRow).where(ScreeningRow.to_desk)).all()
+                    rows = session.scalars(
+                        select(ScreeningRow).options(joinedload(ScreeningRow.made_by)).where(ScreeningRow.to_desk)
+                    ).all()
                 for row in rows:
                     self.desk.add(self._case(row))
                     with Session(self._write) as session:
@@ -364,7 +367,7 @@ class Screener:
         return NewCase(
             key=case_key(row.id),
             kind="screening",
-            subject=subject_of(row.reference),
+            subject=subject_of(row.reference, row.made_by.name),
             title=case_key(row.id),
             detector=row.detector,
             status="scored" if row.status == "scored" else "not scored",

@@ -56,6 +56,10 @@ def erase(
     reference: Annotated[
         str, typer.Option(help="Instead of SUBJECT: the reference that a client of the API gave.", show_default=False)
     ] = "",
+    client: Annotated[
+        str,
+        typer.Option(help="With --reference: whose it is, where several clients have given it.", show_default=False),
+    ] = "",
     results: Annotated[
         list[Path] | None,
         typer.Option(help="A folder with results outside of RUN. Repeat for more.", show_default=False),
@@ -103,14 +107,16 @@ def erase(
         studies = Store(store).erase(subject)  # first, so that none of them brings results any more
     # What a listener keeps for the review desk is a folder of results, too.
     folders = [*(results or ()), *([store / "desk"] if store is not None else [])]
-    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure(erasure.erase_counted(run, reference))
+    found = erasure.erase(run, subject, folders) if subject else erasure.Erasure()
     if studies:
         found.done.append(f"{studies} {'study' if studies == 1 else 'studies'} in {store}")
     if database:
-        from anogan.api.erasing import erase_screenings, subject_of
+        from anogan.api.erasing import erase_screenings, person_of
 
         place = screenings or run / "screenings"
-        count, elsewhere = erase_screenings(run, database, place, subject or subject_of(reference))
+        count, elsewhere = erase_screenings(run, database, place, subject, reference, client)
+        for person in dict.fromkeys((person_of(reference, client), "" if client else reference)):
+            found.done += erasure.erase_counted(run, person) if person else []
         if count:
             found.done.append(f"{count} {'screening' if count == 1 else 'screenings'} in {place}, prints and cases too")
         found.problems += [(place, f"does not hold screening {number}; name its own store") for number in elsewhere]

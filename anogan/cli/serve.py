@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,6 +91,12 @@ def serve(
     keys = Keys(engine)
     if not any(not known.revoked for known in keys.all()):
         say("warning: there is no key yet, so nobody can ask; make one with `anogan key create`", err=True)
+    for client, count in Counter(known.name for known in keys.all() if not known.revoked).items():
+        if count > 1:
+            say(
+                f"note: {count} keys are named {client}, so they are of one client and reach the same screenings",
+                err=True,
+            )
     if detector.calibration is None:
         say(f"warning: {run} is not calibrated, so no photo passes; run `anogan calibrate`", err=True)
     if host not in LOOPBACK and certificate is None:

@@ -6,6 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from anogan.api.erasing import person_of, subject_of
+from anogan.api.tables import KeyRow
+
 from .conftest import texture
 
 
@@ -64,3 +67,83 @@ def test_a_photo_is_linked_to_those_of_its_client_alone(api: SimpleNamespace) ->
     )  # and not in the bank's, which is a "1", too
     rotated = api.send(texture(1), reference="3", **as_(api, "bank")).json()
     assert [link["screening"] for link in rotated["links"]] == [f"/v1/screenings/{first['id']}"]
+
+
+def test_one_reference_of_two_clients_is_two_people_on_the_desk(api: SimpleNamespace) -> None:
+    for client, seed in (("bank", 1), ("shop", 2)):
+        assert api.send(texture(seed, side=3), reference="7", **as_(api, client)).json()["decision"] == "not scored"
+    subjects = {case.subject for case in api.desk.cases.values()}
+    assert subjects == {subject_of("7", "bank"), subject_of("7", "shop")}
+    assert len(subjects | {subject_of("7")}) == 3
+
+
+def test_a_person_is_erased_for_its_client_alone(api: SimpleNamespace) -> None:
+    bank, shop = as_(api, "bank"), as_(api, "shop")
+    first, other = (api.send(texture(seed), reference="7", **who).json()["id"] for seed, who in ((1, bank), (2, shop)))
+    eraser = api.screener._eraser
+    for ambiguous in ({"subject": subject_of("7")}, {"reference": "7"}):
+        with pytest.raises(ValueError, match="is of several clients: bank, shop; name one with --client"):
+            eraser.erase_subject(**ambiguous)
+    assert eraser.erase_subject(reference="7", client="bank") == (1, [])
+    assert api.client.get(f"/v1/screenings/{first}", headers=bank).status_code == 404
+    assert api.client.get(f"/v1/screenings/{other}", headers=shop).status_code == 200
+    assert eraser.erase_subject(subject=subject_of("7", "shop")) == (1, [])
+    assert api.client.get(f"/v1/screenings/{other}", headers=shop).status_code == 404
+
+
+def test_the_pseudonym_of_before_clients_were_told_apart_still_finds_its_person(api: SimpleNamespace) -> None:
+    api.send(texture(1), reference="7", **as_(api, "bank"))
+    assert api.screener._eraser.erase_subject(subject=subject_of("7")) == (1, [])
+
+
+def test_the_monitor_forgets_the_person_of_one_client(api: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[str] = []
+    counted: list[str] = []
+    monkeypatch.setattr(api.screener._eraser, "_forget", forgotten.append)
+    monkeypatch.setattr(api.screener._watch, "count", lambda case, folder: counted.append(case.person))
+    bank, shop = as_(api, "bank"), as_(api, "shop")
+    ids = [
+        api.send(texture(seed), reference="7", **who).json()["id"] for seed, who in ((1, bank), (2, shop), (3, shop))
+    ]
+    assert counted == [person_of("7", "bank"), person_of("7", "shop"), person_of("7", "shop")]
+    api.client.delete(f"/v1/screenings/{ids[1]}", headers=shop)
+    assert forgotten == []  # the shop has another one of this person
+    api.client.delete(f"/v1/screenings/{ids[2]}", headers=shop)
+    assert forgotten == [person_of("7", "shop")]
+    api.client.delete(f"/v1/screenings/{ids[0]}", headers=bank)
+    # With the last of all, also as the monitor knew it before clients were told apart.
+    assert forgotten == [person_of("7", "shop"), person_of("7", "bank"), "7"]
+
+
+def test_a_request_repeated_with_another_key_of_its_client_is_the_same_request(api: SimpleNamespace) -> None:
+    first, second, foreign = as_(api, "bank"), as_(api, "bank"), as_(api, "shop")
+    sent = api.send(texture(1), idempotency="x", **first)
+    again = api.send(texture(1), idempotency="x", **second)
+    assert again.json() == sent.json()
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert api.send(texture(1), idempotency="x", **foreign).json()["id"] != sent.json()["id"]
+    assert api.send(texture(2), idempotency="x", **second).status_code == 409
+
+
+def test_keys_of_one_client_share_its_rate(api: SimpleNamespace) -> None:
+    first, second = ({"Authorization": f"Bearer {api.keys.create('bank', ('read',), '2/minute')}"} for _ in range(2))
+    other = {"Authorization": f"Bearer {api.keys.create('shop', ('read',), '2/minute')}"}
+    path = f"/v1/screenings/{'0' * 16}"
+    answers = [api.client.get(path, headers=who).status_code for who in (first, second, first, other)]
+    assert answers == [404, 404, 429, 404]
+
+
+def test_names_that_were_kept_with_blanks_at_their_ends_are_those_without(api: SimpleNamespace) -> None:
+    from sqlalchemy.orm import Session
+
+    from anogan.api.keys import Keys
+
+    bank = as_(api, "bank")
+    own = f"/v1/screenings/{api.send(texture(1), **bank).json()['id']}"
+    with Session(api.screener._write) as session:
+        for row in session.query(KeyRow).all():
+            row.name = f" {row.name} "
+        session.commit()
+    Keys(api.screener._read)  # a new start
+    assert api.client.get(own, headers=bank).status_code == 200
+    assert api.client.get(own, headers=as_(api, "bank")).status_code == 200

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from anogan.api.app import Settings, create_app
-from anogan.api.erasing import Elsewhere, subject_of
+from anogan.api.erasing import Elsewhere, person_of, subject_of
 from anogan.api.keys import Keys
 from anogan.api.screening import Screener
 from anogan.api.tables import ScreeningRow, open_tables
@@ -272,14 +272,14 @@ def watched(tmp_path: Path) -> Iterator[SimpleNamespace]:
 def test_the_drift_monitor_forgets_a_reference_with_its_last_screening(watched: SimpleNamespace) -> None:
     first, second = (watched.send(value, "application 7") for value in (10, 20))
     old, nobody = watched.send(30, "application 8"), [watched.send(value, "") for value in (40, 50)]
-    known = {person_hash(name) for name in ("application 7", "application 8")}
+    known = {person_hash(person_of(name, "tests")) for name in ("application 7", "application 8")}
     watched.screener._watch.flush()
     assert known < Monitor.open(watched.run).seen
     assert watched.client.delete(f"/v1/screenings/{first}").status_code == 204
     assert watched.client.delete(f"/v1/screenings/{nobody[0]}").status_code == 204
     assert known < Monitor.open(watched.run).seen
     assert watched.client.delete(f"/v1/screenings/{second}").status_code == 204
-    assert known & Monitor.open(watched.run).seen == {person_hash("application 8")}
+    assert known & Monitor.open(watched.run).seen == {person_hash(person_of("application 8", "tests"))}
     grow_old(watched, old, 31)
     watched.screener.retire(30)
     assert known & Monitor.open(watched.run).seen == set()
@@ -292,7 +292,7 @@ def test_the_drift_monitor_forgets_who_waits_to_be_counted(watched: SimpleNamesp
     assert watched.client.delete(f"/v1/screenings/{number}").status_code == 204
     watched.screener._watch.flush()
     kept = Monitor.open(watched.run)
-    assert person_hash("application 7") not in kept.seen
+    assert person_hash(person_of("application 7", "tests")) not in kept.seen
     assert len(kept.scores) == 1
 
 
@@ -306,7 +306,7 @@ def test_an_erasure_killed_before_the_monitor_forgets_is_finished(
             watched.screener.erase(number)
     watched.screener.recover()
     assert watched.screener.find(number) is None
-    assert person_hash("application 7") not in Monitor.open(watched.run).seen
+    assert person_hash(person_of("application 7", "tests")) not in Monitor.open(watched.run).seen
 
 
 def test_a_reference_erases_no_study_of_a_listener(

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from anogan.api.erasing import erase_screenings, subject_of
+from anogan.api.erasing import erase_screenings, person_of, subject_of
 from anogan.api.screening import Screener
 from anogan.api.tables import open_tables
 from anogan.api.watch import MOST, Watch
@@ -133,7 +133,7 @@ def test_who_is_erased_by_the_command_line_does_not_enter_the_monitor_later(
         assert api.send(photo(value), reference).json()["decision"] == "pass"
     assert erase_screenings(run, str(run / "desk.db"), api.store, subject_of("ada")) == (1, [])
     api.stop()  # which counts what waits
-    assert Monitor.open(run).seen == {person_hash("ben")}
+    assert Monitor.open(run).seen == {person_hash(person_of("ben", "tests"))}
 
 
 def test_a_run_without_calibration_cannot_feed(tmp_path: Path) -> None:
