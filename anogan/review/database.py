@@ -12,14 +12,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from anogan.review.tables import Table
 from anogan.storage.sqlite import make_engine, make_read_only
 
 MIGRATION_LOCK = 0x616E6F01  # advisory locks of PostgreSQL: one migrates at a time,
 AUDIT_LOCK = 0x616E6F02  # and one appends to the log
+_OURS = ("review_", "serving_")  # how the names of our tables begin
 
 
 def parse(url: str | os.PathLike[str]) -> URL:
@@ -173,7 +173,7 @@ def lock(connection: Connection, number: int) -> None:
 
 
 def grant(engine: Engine, role: str) -> None:
-    """Let another role of PostgreSQL work with the desk: it can add to the audit log, but not change or remove a row.
+    """Let another role of PostgreSQL work with the desk and the API: it can add to the audit log, but change no row.
 
     Run it as the owner of the tables, after each update of anogan; then open the desk as `role` every day.
 
@@ -185,9 +185,13 @@ def grant(engine: Engine, role: str) -> None:
     if engine.dialect.name != "postgresql":
         raise ValueError(f"{name(engine.url)}: roles of the database are PostgreSQL's")
     quoted = engine.dialect.identifier_preparer.quote(role)
-    tables = [table for table in Table.metadata.tables if table != "review_audit"]
+    closed = {"review_audit", "review_version"}
     try:
         with engine.begin() as connection:
+            # Those of the API, too, which `anogan serve` keeps in the desk's database.
+            tables = [
+                name for name in inspect(connection).get_table_names() if name.startswith(_OURS) and name not in closed
+            ]
             connection.execute(text(f"REVOKE ALL ON review_audit, review_version FROM {quoted}"))
             connection.execute(text(f"GRANT SELECT, INSERT ON review_audit TO {quoted}"))
             connection.execute(text(f"GRANT SELECT ON review_version TO {quoted}"))

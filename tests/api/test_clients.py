@@ -147,3 +147,27 @@ def test_names_that_were_kept_with_blanks_at_their_ends_are_those_without(api: S
     Keys(api.screener._read)  # a new start
     assert api.client.get(own, headers=bank).status_code == 200
     assert api.client.get(own, headers=as_(api, "bank")).status_code == 200
+
+
+def test_the_role_of_the_desk_may_serve_too(
+    serve: Callable[..., SimpleNamespace], request: pytest.FixtureRequest
+) -> None:
+    from postgres import name_of
+
+    from anogan.api.tables import open_tables
+    from anogan.review import database as place
+    from anogan.review import open_desk
+
+    postgres = request.getfixturevalue("postgres")
+    url = postgres.url()
+    name = name_of(url)
+    open_desk(url).close()
+    open_tables(url).dispose()
+    postgres.execute(name, "DROP ROLE IF EXISTS serve_app", "CREATE ROLE serve_app LOGIN")
+    engine = place.connect(url)
+    place.grant(engine, "serve_app")
+    engine.dispose()
+    api = serve(database=postgres.as_user("serve_app", name))
+    bank = as_(api, "bank")
+    number = api.send(texture(1), reference="7", **bank).json()["id"]
+    assert api.client.delete(f"/v1/screenings/{number}", headers=bank).status_code == 204
