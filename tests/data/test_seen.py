@@ -10,7 +10,7 @@ import pytest
 
 import anogan
 from anogan.data.dataset import Item, ScanSet, Splits
-from anogan.data.seen import NEAR, SEEN, Seen, look
+from anogan.data.seen import NEAR, SEEN, Seen, look, looks, middle
 from anogan.data.transforms import to_network
 from anogan.detector import Detector
 from anogan.privacy.erasure import forget
@@ -32,7 +32,7 @@ def test_what_trained_and_what_was_held_back_is_known(tiny_detector: Detector, s
     assert {seen_by(tiny_detector, item.path) for item in others} == {(False, False)}
 
 
-@pytest.mark.parametrize("kind", ["jpg", "tif", "smaller", "darker"])
+@pytest.mark.parametrize("kind", ["jpg", "tif", "smaller", "darker", "cropped"])
 def test_a_copy_is_known_in_another_format(tiny_detector: Detector, splits: Splits, tmp_path: Path, kind: str) -> None:
     known = 0
     for number, item in enumerate(splits.train):
@@ -40,6 +40,8 @@ def test_a_copy_is_known_in_another_format(tiny_detector: Detector, splits: Spli
         path = tmp_path / f"{number}.{kind if len(kind) == 3 else 'png'}"
         if kind == "smaller":
             pixels = cv2.resize(pixels, None, fx=0.9, fy=0.9, interpolation=cv2.INTER_AREA)
+        if kind == "cropped":  # by 2 % on each side
+            pixels = pixels[1:-1, 1:-1]
         cv2.imwrite(str(path), (pixels * (0.8 if kind == "darker" else 1)).astype(np.uint8))
         by_file, by_look = seen_by(tiny_detector, path)
         assert not by_file
@@ -60,6 +62,41 @@ def test_exact_pixels_have_the_same_look() -> None:
     image = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32)).astype(np.float32)
     assert (look(image) != look(image.copy())).sum() == 0
     assert (look(image) != look(-image)).sum() > 10 * NEAR
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_the_middle_of_a_turned_image_is_among_the_turns_of_the_other(turn: int) -> None:
+    image = np.random.default_rng(0).uniform(-1, 1, (3, 32, 32)).astype(np.float32)
+    turned = np.rot90(image[:, :, ::-1] if turn >= 4 else image, turn, (1, 2))
+    assert min((row != middle(image)[0]).sum() for row in middle(turned)) == 0
+    assert sorted(map(bytes, np.packbits(middle(turned), axis=1))) == sorted(
+        map(bytes, np.packbits(middle(image), axis=1))
+    )
+
+
+def test_the_middle_of_a_photo_is_known_without_its_border() -> None:
+    """Smooth noise, 200 pixels wide, less 1 to 3 % on each side; and none of its company is taken for it."""
+    drawn = np.random.default_rng(1).uniform(0, 1, (20, 200, 200))
+    photos = [cv2.normalize(cv2.GaussianBlur(one, None, 6), None, -1, 1, cv2.NORM_MINMAX) for one in drawn]
+
+    def on_grid(photo: np.ndarray) -> np.ndarray:
+        return cv2.resize(photo, (128, 128), interpolation=cv2.INTER_AREA)[None].astype(np.float32)
+
+    def noted(photo: np.ndarray) -> dict[str, object]:
+        return looks(on_grid(photo)[None], np.empty((0, 1, 128, 128), np.float32))
+
+    for number, photo in enumerate(photos):
+        seen = Seen.of(noted(photo))
+        assert all(seen.by_look(on_grid(photo[cut:-cut, cut:-cut])) for cut in (2, 4, 6))
+        assert not any(seen.by_look(on_grid(other)) for other in photos[:number] + photos[number + 1 :])
+
+
+def test_looks_that_an_older_detector_noted_are_known(tiny_detector: Detector, splits: Splits) -> None:
+    """They were half as long: of the whole image alone."""
+    older = {name: [text[:64] for text in texts] for name, texts in tiny_detector.provenance["looks"].items()}
+    seen = Seen.of({"looks": older})
+    assert len(seen.middles) == 0
+    assert seen.by_look(to_network(splits.train.read(0), tiny_detector.config.input))
 
 
 def test_copies_do_not_calibrate(tiny_detector: Detector, splits: Splits, tmp_path: Path) -> None:
