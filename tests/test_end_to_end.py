@@ -7,13 +7,31 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 # Snapshots, and with them the state to resume from, are written often enough to be killed between two of them.
 SETTINGS = ["--profile", "tiny", "--set", "training.snapshot_every=4"]
+
+
+# A training that waits at a step between two states, so that it is there to be killed however fast the machine is.
+HELD = """
+import sys
+from anogan import cli
+from anogan.gan.training.trainer import Trainer
+
+step = Trainer.adversarial
+
+def held(self):
+    if self.done["adversarial"] == 6:
+        print("held", flush=True)
+        sys.stdin.read()
+    return step(self)
+
+Trainer.adversarial = held
+cli.main(sys.argv[1:])
+"""
 
 
 def command(*arguments: object) -> list[str]:
@@ -71,13 +89,15 @@ def test_a_training_killed_and_resumed_is_the_training_that_was_not(tiny_folder:
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
     run("train", tiny_folder, "--run", unbroken, *SETTINGS)
 
-    process = subprocess.Popen(
-        command("train", tiny_folder, "--run", killed, *SETTINGS), stderr=subprocess.DEVNULL, env=environment()
-    )
-    while not (killed / "training" / "state.json").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "training was over before it could be killed"
+    training = [sys.executable, "-c", HELD, *command("train", tiny_folder, "--run", killed, *SETTINGS)[3:]]
+    with subprocess.Popen(
+        training, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert "held\n" in iter(process.stdout.readline, ""), "the training never came to the step at which it waits"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert (killed / "training" / "state.json").exists()
     assert not (killed / "detector.safetensors").exists()
 
     refused = subprocess.run(

@@ -66,8 +66,7 @@ def address(run: Path, port: int, tmp_path: Path) -> Iterator[str]:
 
 
 def at_rest(page: Any) -> None:
-    """Wait until the page has heard of the last click and answered it."""
-    page.wait_for_timeout(300)
+    """Wait until the answer, of which the caller has seen a part, is whole."""
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
 
 
