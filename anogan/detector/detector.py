@@ -199,7 +199,7 @@ class Detector:
         Raises
         ------
         ValueError
-            A scan is labeled abnormal, was seen in training, has no group, or there are too few scans for the promise.
+            A scan is labeled abnormal, was seen in training, has no group, or they are too few or all alike.
         """
         if calibration.labels.any():
             raise ValueError(f"{calibration.name}: holds abnormal scans; calibration takes healthy ones only")
@@ -209,9 +209,9 @@ class Detector:
         origin = provenance.describe_calibration([item.path for item in scans], scans.subjects)
         provenance.refuse_reviewed(self.provenance, scans)
         rate = self.config.calibration.false_alarm_rate if false_alarm_rate is None else false_alarm_rate
+        refuse_uniform(torch.from_numpy(images), "the calibration images")  # many copies promise no more than one
         maps = self.maps(torch.from_numpy(images))
-        components = component_scores(maps.components)  # `anogan.assurance.drift` compares with these
-        described = dict(zip(COMPONENTS, components.T.tolist(), strict=True))
+        described = dict(zip(COMPONENTS, component_scores(maps.components).T.tolist(), strict=True))  # for `drift`
         scores = maps.scores.numpy()
         if self.native is not None:
             noise = self.native.scores(scans)

@@ -82,7 +82,7 @@ def rounded_otherwise(images: Tensor) -> Tensor:
 
 def refuse_uniform(images: Tensor, what: str) -> None:
     """Raise ValueError if images, (N, C, S, S) in [-1, 1], are so alike that nothing can be said beside them."""
-    if float(images.var(0, correction=0).mean()) < EIGHT_BITS**2:
+    if len(images) > 1 and float(images.var(0, correction=0).mean()) < EIGHT_BITS**2:
         raise ValueError(
             f"{what} ({len(images)}) differ by less than one step of 8 bits, so nothing is unusual beside them; "
             "add images that differ"

@@ -20,6 +20,7 @@ from anogan import io
 from anogan.assurance import contamination
 from anogan.assurance.selftest import measure
 from anogan.config import Config
+from anogan.data.dataset import Item, ScanSet
 from anogan.data.synthetic import write_tiny
 from anogan.detector import Detector
 from anogan.detector.fusion import Fusion
@@ -167,6 +168,18 @@ def test_repeated_frames_are_refused_before_the_training(repeated: str) -> None:
     images, held = (varied[:1].repeat(20, 1, 1, 1), varied) if repeated == "training" else (varied, varied[:4] * 0)
     with pytest.raises(ValueError, match=f"{repeated}.*differ by less than one step of 8 bits.*add images that differ"):
         Detector.train_images(images, held, config)
+
+
+def test_one_image_many_times_does_not_calibrate(tiny_detector: Detector, unseen_folder: Path, tmp_path: Path) -> None:
+    """Forty names of one file would promise what forty images do; one image alone promises little, and that is said."""
+    file = min((unseen_folder / "healthy").iterdir()).read_bytes()
+    items = [Item(tmp_path / f"{number}.png", f"{number}", 0) for number in range(40)]
+    for item in items:
+        item.path.write_bytes(file)
+    with pytest.raises(ValueError, match=r"the calibration images \(40\) differ by less than one step of 8 bits"):
+        tiny_detector.calibrate(ScanSet("repeated", tuple(items)), 0.1)
+    with pytest.raises(ValueError, match="cannot give a false-alarm rate of 0.1"):
+        tiny_detector.calibrate(ScanSet("one", tuple(items[:1])), 0.1)
 
 
 def test_no_direction_is_steadier_than_rounding_leaves_it() -> None:
