@@ -52,6 +52,21 @@ def anogan(capfd: pytest.CaptureFixture[str]) -> Callable[..., SimpleNamespace]:
 
 
 @pytest.fixture(scope="session")
+def random_state() -> Callable[[], object]:
+    """Return a function that returns where the random numbers of this process stand, to be compared with `==`."""
+    import random
+
+    import numpy as np
+    import torch
+
+    def state() -> object:
+        _, keys, *rest = np.random.get_state()  # noqa: NPY002
+        return torch.get_rng_state().tolist(), keys.tolist(), rest, random.getstate()
+
+    return state
+
+
+@pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with healthy/, abnormal/ and masks/: 40 and 12 textured discs. Do not write into it."""
     from anogan.data.synthetic import write_tiny

@@ -85,10 +85,15 @@ def variants(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> list[D
 
 
 @pytest.fixture(scope="module")
-def proposal(detector: Detector, variants: list[Dismissed], splits: Splits) -> Proposal:
+def proposal(
+    detector: Detector, variants: list[Dismissed], splits: Splits, random_state: Callable[[], object]
+) -> Proposal:
+    before = random_state()
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
-        return propose(detector, variants, splits)
+        proposed = propose(detector, variants, splits)
+    assert random_state() == before, "the caller's random numbers, which comparing and testing leave alone, too"
+    return proposed
 
 
 def shorten(patch: pytest.MonkeyPatch) -> None:
