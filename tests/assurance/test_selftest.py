@@ -166,6 +166,12 @@ def test_without_an_operating_point_there_is_no_test(tiny_detector: Detector, sp
         measure.run(dataclasses.replace(tiny_detector, calibration=None), splits)
 
 
+def test_a_detector_whose_scores_are_not_finite_is_not_called_quiet(tiny_detector: Detector, splits: Splits) -> None:
+    fusion = dataclasses.replace(tiny_detector.fusion, weights=tiny_detector.fusion.weights * float("nan"))
+    with pytest.raises(ValueError, match="a score is not finite; the model is damaged, train it again"):
+        measure.run(dataclasses.replace(tiny_detector, fusion=fusion), splits)
+
+
 def test_the_chart_shows_every_count() -> None:
     test = outcome(19, 24)
     cells = (test.cells[0]._replace(made=0, found=0, sensitivity=None), *test.cells[1:])

@@ -248,9 +248,12 @@ def anomalies(
 
 
 def _scores(detector: Detector, images: Tensor) -> np.ndarray:
-    """Return the networks' scores of images, (N,)."""
+    """Return the networks' scores of images, (N,); ValueError where one is not finite: it would count as quiet."""
     parts = [detector.maps(batch).scores.numpy() for batch in images.split(64) if len(batch)]
-    return np.concatenate(parts) if parts else np.empty(0)
+    scores = np.concatenate(parts) if parts else np.empty(0)
+    if not np.isfinite(scores).all():
+        raise ValueError("self-test: a score is not finite; the model is damaged, train it again")
+    return scores
 
 
 @dataclass(frozen=True, eq=False)
