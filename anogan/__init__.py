@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from anogan.gan.training import TrainingEvent
     from anogan.io import find_images, read_scan, read_series
     from anogan.results.heatmap import overlay
-    from anogan.scan import Result, Scan
-    from anogan.series import Series, SeriesResult
+    from anogan.scan import Result, Scan, Series, SeriesResult
 
 __all__ = [
     "Calibration",
@@ -57,8 +56,8 @@ _HOME = {
     "Result": "scan",
     "Scan": "scan",
     "ScanSet": "data.dataset",
-    "Series": "series",
-    "SeriesResult": "series",
+    "Series": "scan",
+    "SeriesResult": "scan",
     "Splits": "data.dataset",
     "TrainingEvent": "gan.training",
     "evaluate": "evaluation",

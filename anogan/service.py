@@ -16,8 +16,7 @@ from anogan.assurance.alarm import Alarm
 from anogan.detector import Detector
 from anogan.errors import Code
 from anogan.results.writing import ResultsWriter
-from anogan.scan import Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Result, Scan, Series, SeriesResult
 
 _Judged = TypeVar("_Judged", Result, SeriesResult)
 

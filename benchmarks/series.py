@@ -23,8 +23,7 @@ import anogan
 from anogan.data.synthetic import tiny_images, write_phantom
 from anogan.detector import Detector
 from anogan.detector.volume import top_weights
-from anogan.scan import Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Scan, Series, SeriesResult
 from anogan.storage.documents import json_text
 
 RESULTS = ROOT / "benchmarks" / "results"

@@ -15,7 +15,7 @@ LAYERS = [
     {"_version", "errors"},
     {"storage"},
     {"config"},
-    {"scan", "series", "metrics"},
+    {"scan", "metrics"},
     {"faces", "io"},
     {"data", "gan", "results"},
     {"detector"},

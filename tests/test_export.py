@@ -13,7 +13,7 @@ from anogan.io import read_scan, read_series
 from anogan.io.dicom import write_dicom
 from anogan.results.writing import ResultsWriter
 from anogan.review import NewCase, cases_of, open_desk
-from anogan.series import SeriesResult
+from anogan.scan import SeriesResult
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from anogan.cli.console import Bar, plain_console
 
 if TYPE_CHECKING:
     from anogan.config import QualityConfig
-    from anogan.scan import Scan
-    from anogan.series import Series
+    from anogan.scan import Scan, Series
 
 
 @app.command()

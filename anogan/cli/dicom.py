@@ -13,7 +13,7 @@ from anogan.cli.review import User, open_as
 if TYPE_CHECKING:
     from anogan.results.dicom import Verification
     from anogan.review import Desk
-    from anogan.series import Series, SeriesResult
+    from anogan.scan import Series, SeriesResult
 
 
 @app.command()

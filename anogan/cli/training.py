@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anogan.config import Config
     from anogan.data.dataset import ScanSet
     from anogan.detector import Detector
-    from anogan.series import Series
+    from anogan.scan import Series
 
 
 @app.command()

@@ -17,8 +17,7 @@ from anogan.config import LOOPBACK
 
 if TYPE_CHECKING:
     from anogan.io.archive import Unpacked
-    from anogan.scan import Result, Scan
-    from anogan.series import SeriesResult
+    from anogan.scan import Result, Scan, SeriesResult
 
 
 @app.command()

@@ -20,8 +20,7 @@ from anogan.data.prepare import prepare
 from anogan.io.files import kind_of, named
 from anogan.io.masks import read_mask
 from anogan.io.pixels import WindowChoice
-from anogan.scan import Scan
-from anogan.series import Series
+from anogan.scan import Scan, Series
 
 LEAST_TRAIN = 10
 """Fewer healthy training images than this are refused."""

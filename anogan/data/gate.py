@@ -13,8 +13,7 @@ import numpy as np
 
 from anogan.config import Config
 from anogan.faces import quality
-from anogan.scan import Scan
-from anogan.series import Series
+from anogan.scan import Scan, Series
 
 LETTERS = 3  # in a row look like a word
 

@@ -36,8 +36,7 @@ from anogan.gan.local_fakes import DIFFUSE, LOCAL, local_fakes
 from anogan.gan.losses import top_mean
 from anogan.gan.networks import Networks
 from anogan.gan.randomness import own_random_state
-from anogan.scan import OnDemand, Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import OnDemand, Result, Scan, Series, SeriesResult
 from anogan.storage import checkpoint
 from anogan.storage.pseudonym import key_name
 

@@ -13,7 +13,7 @@ from anogan.config import InputConfig
 from anogan.data.seen import SEEN, Seen
 from anogan.detector import provenance
 from anogan.detector.calibration import Calibration, images_needed, rank
-from anogan.series import Series, SeriesResult
+from anogan.scan import Series, SeriesResult
 
 
 @dataclass

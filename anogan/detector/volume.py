@@ -19,8 +19,7 @@ from torch import Tensor
 from anogan.config import Config, InputConfig
 from anogan.data import transforms
 from anogan.detector.fusion import COMPONENTS, Maps, component_scores
-from anogan.scan import Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Result, Scan, Series, SeriesResult
 
 BATCH = 32  # slices whose component maps are held at once
 

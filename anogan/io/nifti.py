@@ -17,8 +17,7 @@ from anogan.errors import Refused
 from anogan.io.files import GZIP, NIFTI_HEADER, is_nifti_2, is_nifti_pair
 from anogan.io.pixels import Window, WindowChoice, check_size, not_finite, stretch
 from anogan.io.places import measure
-from anogan.scan import Geometry, Scan
-from anogan.series import Series
+from anogan.scan import Geometry, Scan, Series
 
 _MOST_EXTENSIONS = 10_000_000  # bytes between header and pixels
 _MOST_PADDING = 4096  # zero bytes behind the pixels, which fill a block

@@ -13,7 +13,7 @@ from anogan.io.files import find_images, kind_of
 from anogan.io.formats import RASTERS
 from anogan.io.pixels import MAX_VOLUME, WindowChoice
 from anogan.io.raster import read_raster
-from anogan.series import Series
+from anogan.scan import Series
 
 if TYPE_CHECKING:
     from anogan.io.dicom import Header

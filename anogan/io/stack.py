@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from anogan.series import Series, SeriesResult
+from anogan.scan import Series, SeriesResult
 from anogan.storage.atomic import write_bytes
 
 NAME = "slices.npz"

@@ -15,7 +15,7 @@ from anogan.pacs.store import undeleted
 from anogan.results.dicom import write_derived
 from anogan.results.writing import ResultsWriter
 from anogan.review import Desk, cases_of
-from anogan.series import Series, SeriesResult
+from anogan.scan import Series, SeriesResult
 from anogan.service import Inspector
 
 log = logging.getLogger("anogan.pacs")

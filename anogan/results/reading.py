@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from anogan.series import Series
+from anogan.scan import Series
 from anogan.storage.documents import json_value
 from anogan.storage.fingerprint import file_hash
 

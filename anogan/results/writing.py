@@ -19,8 +19,7 @@ from anogan.io.stack import write_stack
 from anogan.metrics.discovery import discoveries
 from anogan.results.pictures import write_heat_map, write_maps, write_thumbnail
 from anogan.results.reading import COLUMNS, FORMAT, case_id, read_results, series_id
-from anogan.scan import Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Result, Scan, Series, SeriesResult
 from anogan.storage import spreadsheet
 from anogan.storage.atomic import alone, write_bytes
 from anogan.storage.documents import json_text, json_value

@@ -21,8 +21,7 @@ from anogan.dashboard.worklist import matching
 from anogan.results.heatmap import layer
 from anogan.results.reading import read_case
 from anogan.results.writing import ResultsWriter
-from anogan.scan import Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Result, Scan, Series, SeriesResult
 
 Cases = Callable[[Path], list[dict[str, Any]]]
 

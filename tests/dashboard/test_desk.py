@@ -20,8 +20,7 @@ from anogan.dashboard import desk_queue
 from anogan.results.reading import read_case, read_results
 from anogan.results.writing import ResultsWriter, write_one
 from anogan.review import REASONS, Desk, NewCase, Policy, Query, cases_of, open_desk
-from anogan.scan import Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Result, Scan, Series, SeriesResult
 
 APP = Path(__file__).parents[2] / "anogan" / "dashboard" / "router.py"
 

@@ -13,8 +13,7 @@ from anogan.config import load_config, profile_names
 from anogan.data import gate
 from anogan.data.synthetic import write_phantom
 from anogan.io import find_images, read_scan, read_series
-from anogan.scan import Geometry, Scan
-from anogan.series import Series
+from anogan.scan import Geometry, Scan, Series
 
 AXIAL = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0))
 SAGITTAL = Geometry((0, 0, 0), (0, 1, 0), (0, 0, -1))

@@ -27,8 +27,7 @@ from anogan.detector.fusion import Fusion
 from anogan.detector.reference import EIGHT_BITS, PositionGaussian, make_projection, refuse_uniform, rounded_otherwise
 from anogan.io.dicom import write_dicom
 from anogan.pacs.judging import judge_with
-from anogan.scan import Scan
-from anogan.series import Series
+from anogan.scan import Scan, Series
 
 
 @pytest.fixture(scope="module")

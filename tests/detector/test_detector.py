@@ -19,8 +19,7 @@ from anogan.detector.fusion import COMPONENT_TOP, COMPONENTS
 from anogan.faces import detection
 from anogan.gan.losses import top_mean
 from anogan.io import write_png
-from anogan.scan import Scan
-from anogan.series import Series
+from anogan.scan import Scan, Series
 from anogan.storage.fingerprint import file_hash
 
 RESIDUALS = ("residual", "feature_residual")

@@ -11,8 +11,7 @@ import torch
 from anogan.config import load_config
 from anogan.detector.fusion import COMPONENTS, Maps
 from anogan.detector.volume import BATCH, score_series, through_planes, top_weights
-from anogan.scan import Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Scan, Series, SeriesResult
 
 CONFIG = load_config("tiny")
 K = len(COMPONENTS)

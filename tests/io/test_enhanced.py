@@ -15,7 +15,7 @@ from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, JPEG2000
 from anogan.io import read_frames, read_scan, read_series
 from anogan.io.dicom import write_dicom
 from anogan.results.reading import series_id
-from anogan.series import Series
+from anogan.scan import Series
 
 Edit = Callable[[Dataset], None]
 

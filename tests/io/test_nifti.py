@@ -13,7 +13,7 @@ import pytest
 from anogan.io import find_images, read_frames, read_scan, read_series
 from anogan.io.places import orientation
 from anogan.results.reading import series_id
-from anogan.series import Series
+from anogan.scan import Series
 
 SHAPE = (4, 5, 6)
 VALUES = np.arange(120, dtype=np.int16).reshape(SHAPE)

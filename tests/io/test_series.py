@@ -17,7 +17,7 @@ from anogan.io import iter_series, read_scan, read_series, write_png
 from anogan.io.dicom import write_dicom
 from anogan.io.places import orientation
 from anogan.results.reading import series_id
-from anogan.series import Series
+from anogan.scan import Series
 
 AXIAL, SAGITTAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1)
 

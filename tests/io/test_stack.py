@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from anogan.io.stack import open_stack, write_stack
-from anogan.scan import Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Result, Scan, Series, SeriesResult
 
 RANGE = (1.0, 5.0)
 

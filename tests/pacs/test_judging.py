@@ -114,7 +114,7 @@ def test_a_real_series_with_a_planted_lesion_comes_back(
 
 def test_a_study_of_which_nothing_is_scored_says_why(tmp_path: Path) -> None:
     from anogan.pacs.judging import judge_with
-    from anogan.series import SeriesResult
+    from anogan.scan import SeriesResult
 
     class Strict:
         config, calibration = load_config("tiny"), None
@@ -209,7 +209,7 @@ def test_a_series_that_is_not_scored_is_a_case_too(study: Path, tiny_run: Path, 
     from anogan.detector import Detector
     from anogan.pacs.judging import judge_with
     from anogan.review import open_desk
-    from anogan.series import SeriesResult
+    from anogan.scan import SeriesResult
 
     class Strict(Detector):
         def inspect_series(self, series: Any) -> SeriesResult:

@@ -20,8 +20,7 @@ from anogan.results.heatmap import overlay
 from anogan.results.reading import case_id, read_case, read_results
 from anogan.results.writing import ResultsWriter
 from anogan.review import cases_of
-from anogan.scan import Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Result, Scan, Series, SeriesResult
 
 SUMMARY: dict[str, Any] = {"name": "d", "hash": "ab" * 32, "threshold": 2.0, "map_range": [0.0, 6.0]}
 

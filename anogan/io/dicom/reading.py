@@ -24,8 +24,7 @@ from anogan.io.dicom.quiet import keep_quiet
 from anogan.io.dicom.stacks import stack
 from anogan.io.guard import check_structure
 from anogan.io.pixels import WindowChoice, check_size, several_frames
-from anogan.scan import Scan
-from anogan.series import Series
+from anogan.scan import Scan, Series
 from anogan.storage.pseudonym import pseudonym
 
 keep_quiet("pydicom")

@@ -14,7 +14,7 @@ from anogan.io.dicom.display import show
 from anogan.io.dicom.modality import unit_of
 from anogan.io.pixels import WindowChoice
 from anogan.io.places import measure, orientation
-from anogan.series import Series
+from anogan.scan import Series
 
 _TRAITS = (
     "ImageType",

@@ -16,7 +16,7 @@ from pydicom.uid import UID
 from anogan._version import __version__
 from anogan.io.uids import derived_uid
 from anogan.results.dicom.source import MAKER, Origin
-from anogan.series import SeriesResult
+from anogan.scan import SeriesResult
 from anogan.storage.documents import json_text
 
 UNVERIFIED, VERIFIED = "UNVERIFIED", "VERIFIED"  # the content label, of at most 16 capitals

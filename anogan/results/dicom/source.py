@@ -22,8 +22,7 @@ from pydicom.valuerep import validate_value
 
 from anogan.io.dicom.quiet import keep_quiet
 from anogan.io.uids import derived_uid
-from anogan.scan import Scan
-from anogan.series import Series
+from anogan.scan import Scan, Series
 
 keep_quiet("pydicom")
 

@@ -17,7 +17,7 @@ from anogan.results.dicom.secondary_capture import MOST, captures
 from anogan.results.dicom.segmentation import parametric_map, segmentation
 from anogan.results.dicom.source import Origin, Unsupported
 from anogan.results.dicom.structured_report import report
-from anogan.series import Series, SeriesResult
+from anogan.scan import Series, SeriesResult
 from anogan.storage.atomic import write_bytes
 
 keep_quiet("highdicom")

@@ -17,8 +17,7 @@ from pydicom.uid import EnhancedMRImageStorage
 
 from anogan.io.dicom import write_dicom
 from anogan.results.dicom import write_derived
-from anogan.scan import Geometry, Result, Scan
-from anogan.series import Series, SeriesResult
+from anogan.scan import Geometry, Result, Scan, Series, SeriesResult
 
 ROWS, COLUMNS, SLICES, STEP = 24, 30, 5, 2.5
 SPACING = (0.8, 0.7)

@@ -13,8 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from anogan.io import read_scan
-from anogan.scan import Geometry
-from anogan.series import Series
+from anogan.scan import Geometry, Series
 
 PLANES = ["axial", "sagittal", "oblique"]
 

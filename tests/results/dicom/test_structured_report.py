@@ -12,7 +12,7 @@ import pytest
 from highdicom import sr
 from pydicom.dataset import Dataset
 
-from anogan.series import SeriesResult
+from anogan.scan import SeriesResult
 
 
 def parsed(ds: Dataset) -> sr.Comprehensive3DSR:

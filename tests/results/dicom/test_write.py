@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from anogan.results.dicom import KINDS, write_derived
-from anogan.series import Series, SeriesResult
+from anogan.scan import Series, SeriesResult
 
 NAME = "Müller^Jürgen"
 
