@@ -176,7 +176,13 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
         lifespan=lifespan,
     )
     problems.install(app)
-    app.add_middleware(Guard, hosts=settings.hosts, most_bytes=settings.most_bytes, metrics=metrics)
+    app.add_middleware(
+        Guard,
+        hosts=settings.hosts,
+        most_bytes=settings.most_bytes,
+        metrics=metrics,
+        most_requests=4 * settings.places + 64,  # the places bound the photos among them
+    )
     allowed = _door(keys)
 
     @app.post(

@@ -39,10 +39,15 @@ class Guard:
         Longest body that is read.
     metrics
         Told of every request.
+    most_requests
+        How many are worked on at once; more are asked to come again. Whether the server lives is always answered.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], most_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str], most_bytes: int, metrics: Metrics, most_requests: int = 1024
+    ) -> None:
         self.app, self.hosts, self.most_bytes, self.metrics = app, hosts, most_bytes, metrics
+        self.most_requests, self._inside = most_requests, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -64,26 +69,30 @@ class Guard:
                     out["Strict-Transport-Security"] = "max-age=31536000"
             await send(message)
 
+        self._inside += 1
         try:
             refusal = self._refusal(headers)
+            if refusal is None and self._inside > self.most_requests and scope["path"] != "/healthz":
+                refusal = 503, "too many requests at once; send it again in a moment", {"Retry-After": "1"}
             if refusal is not None:
                 await answer(*refusal)(scope, receive, respond)
             else:
                 await self.app(scope, self._counting(receive), respond)
         finally:
+            self._inside -= 1
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if route != "other" else ""  # else anybody could make up new series
             self.metrics.requests.labels(method, route, status).inc()
             self.metrics.seconds.labels(method, route).observe(time.monotonic() - started)
 
-    def _refusal(self, headers: Headers) -> tuple[int, str] | None:
+    def _refusal(self, headers: Headers) -> tuple[int, str, dict[str, str]] | None:
         host = headers.get("host", "").lower()
         name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
         if name not in self.hosts:
-            return 400, "this server does not go by that name; its owner may add it with --allow-host"
+            return 400, "this server does not go by that name; its owner may add it with --allow-host", {}
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self.most_bytes:
-            return 413, self._too_long()
+            return 413, self._too_long(), {}
         return None
 
     def _counting(self, receive: Receive) -> Receive:

@@ -58,7 +58,7 @@ from anogan.storage.documents import json_text
 
 log = logging.getLogger("anogan.api")
 _DECODERS = 4  # photos being decoded or written at once; the memory is bounded by `Room`
-MOST_PIXELS = 16_000_000  # of all photos inside: some 100 bytes each while they are judged, quality and maps included
+MOST_PIXELS = 16_000_000  # of all large photos inside: some 50 bytes each while they are judged, see `Room`
 _Value = TypeVar("_Value")
 
 

@@ -53,7 +53,7 @@ def serve(
     megapixels: Annotated[
         float,
         typer.Option(
-            min=0.001, max=64, help="Largest photo, and all that are judged at once; each million takes some 100 MB."
+            min=0.001, max=64, help="Largest photo, and all large ones at once; each million takes some 50 MB."
         ),
     ] = 16.0,
     batch: Annotated[int, typer.Option(min=1, help="Most photos judged together; 1: each by itself.")] = 16,
@@ -121,7 +121,7 @@ def serve(
         server_header=False,
         http=Connection,
         h11_max_incomplete_event_size=MOST_HEAD,
-        limit_concurrency=4 * places + 64,  # connections; the places bound what is worked on
+        ws="none",  # it would take connections out of those bounds
         timeout_graceful_shutdown=60,
     )
 

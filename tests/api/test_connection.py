@@ -112,10 +112,11 @@ def test_an_answer_may_take_longer_and_a_connection_serves_again(client: socket.
 def test_the_second_request_of_a_connection_is_bounded_too(
     client: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)  # from its first answer on
     client.sendall(REQUEST)
     answer(client)
-    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
-    client.sendall(REQUEST[:-2])
+    with contextlib.suppress(ConnectionError):  # a slow client finds it ended already
+        client.sendall(REQUEST[:-2])
     assert ended(client) == b""
 
 
