@@ -8,6 +8,7 @@ studies/HASH/results/HASH.dcm
 studies/HASH/work/              for whoever judges; emptied before and after
 desk/HASH/                      results of a study for the review desk, its pictures; they outlive the study
 desk.lock                       held while a series is put on the desk, and while studies are deleted
+objects.lock                    held while an object is placed and recorded, and while studies are deleted
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def _deletions(store: Path) -> FileLock:
     return FileLock(store / "desk.lock")
 
 
+def _arrivals(store: Path) -> FileLock:
+    """Return the lock without which a file and its record are two steps for `anogan erase`, another process."""
+    return FileLock(store / "objects.lock")
+
+
 class Store:
     """The objects and their queue.
 
@@ -73,7 +79,7 @@ class Store:
             raise ValueError(f"{folder}: cannot be made ({error.strerror}); choose another --store") from None
         self.queue = Queue(folder / "queue.db")
         self._lock = FileLock(folder / "lock")
-        self._adding = threading.Lock()  # the check for room and what it allows are one step
+        self._adding = threading.Lock()  # of this process: the check for room and what it allows are one step
         self._used = self.queue.size()
 
     def open(self) -> None:
@@ -106,6 +112,12 @@ class Store:
         self.queue.close()
         self._lock.release()
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let nobody else change which objects there are, in this process or another."""
+        with self._adding, _arrivals(self.folder):
+            yield
+
     def _studies(self) -> list[Path]:
         return sorted((self.folder / "studies").glob("*"))
 
@@ -123,7 +135,7 @@ class Store:
         Full
             There is no room.
         """
-        with self._adding:
+        with self._alone():
             if self.queue.known(header):
                 return False
             if self._used + header.size > self.limit:
@@ -150,7 +162,7 @@ class Store:
         ValueError
             It is not quarantined, or nothing of it came first.
         """
-        with self._adding:
+        with self._alone():
             others = self.queue.keep_first(study)
             for digest in others:
                 (self.place(study) / "quarantine" / f"{file_name(digest)}.dcm").unlink(missing_ok=True)
@@ -173,23 +185,25 @@ class Store:
             A result is no DICOM object of the study, or cannot be written.
         """
         results = {}
-        for path in files:
-            header = read_header(path)
-            if header.study != job.study:
-                raise ValueError(f"{path}: a result of another study")
-            target = self.result(job.study, header.uid)
-            write_bytes(target, path.read_bytes())
-            sync(target)
-            results[header.uid] = header
-        recorded = self.queue.judged(job, results.values())
-        if recorded:
-            self._used += sum(header.size for header in results.values())
+        with self._alone():  # all of them, or none, before a deletion
+            for path in files:
+                header = read_header(path)
+                if header.study != job.study:
+                    raise ValueError(f"{path}: a result of another study")
+                target = self.result(job.study, header.uid)
+                write_bytes(target, path.read_bytes())
+                sync(target)
+                results[header.uid] = header
+            recorded = self.queue.judged(job, results.values())
+            if recorded:
+                self._used += sum(header.size for header in results.values())
         return recorded
 
     def leave(self, study: str) -> None:
         """Empty the work folder of a study, or all of it if it was erased meanwhile."""
         place = self.place(study)
-        shutil.rmtree(place / "work" if self.queue.knows(study) else place, ignore_errors=True)
+        with self._alone():  # or the study comes again between the two
+            shutil.rmtree(place / "work" if self.queue.knows(study) else place, ignore_errors=True)
 
     def result(self, study: str, uid: str) -> Path:
         """Return the file of a result."""
@@ -197,17 +211,40 @@ class Store:
 
     def purge(self, then: float) -> int:
         """Delete the studies that are done with since before `then`; return how many."""
-        return self._delete(self.queue.done_before(then))
+        gone, left = self._delete(lambda: self.queue.done_before(then))
+        if left:
+            log.error("%d studies are old and cannot be deleted; make the store writable", left)
+        return gone
 
     def erase(self, subject: str) -> int:
-        """Delete all studies of a person, files and records; return how many."""
-        return self._delete(self.queue.of_subject(subject))
+        """Delete all studies of a person, files and records; return how many.
 
-    def _delete(self, studies: list[str]) -> int:
-        with _deletions(self.folder), self._adding:
+        Raises
+        ------
+        ValueError
+            Files of some cannot be deleted; these stay recorded, to be erased again.
+        """
+        gone, left = self._delete(lambda: self.queue.of_subject(subject))
+        if left:
+            raise ValueError(
+                f"{self.folder}: {left} {'study' if left == 1 else 'studies'} cannot be deleted; make the folder "
+                "writable and erase again"
+            )
+        return gone
+
+    def _kept(self, study: str) -> list[Path]:
+        folders = (self.place(study) / name for name in ("objects", "quarantine", "results"))
+        return [path for folder in folders for path in folder.glob("*")]
+
+    def _delete(self, choose: Callable[[], list[str]]) -> tuple[int, int]:
+        """Delete the studies that are chosen while nothing arrives; return how many, and how many are left."""
+        with _deletions(self.folder), self._alone():
+            studies = choose()
             for study in studies:
                 shutil.rmtree(self.place(study), ignore_errors=True)
-            if studies:
-                self.queue.forget(studies)
+            # Whoever is judging may still write into `work`, which `leave` takes away.
+            gone = [study for study in studies if not self._kept(study)]
+            if gone:
+                self.queue.forget(gone)
             self._used = self.queue.size()  # another process may have erased something, too
-        return len(studies)
+        return len(gone), len(studies) - len(gone)

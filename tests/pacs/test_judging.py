@@ -328,28 +328,45 @@ def test_a_person_erased_while_a_study_is_judged_does_not_come_back(
     assert desk.page().cases == ()
 
 
-def test_a_deletion_waits_for_what_is_being_put_on_the_desk(study: Path, tiny_run: Path, tmp_path: Path) -> None:
+def test_a_deletion_waits_for_what_is_being_put_on_the_desk(
+    study: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import threading
 
+    from filelock import FileLock, Timeout
+
     from anogan.detector import Detector
+    from anogan.pacs import store as place
     from anogan.pacs.judging import judge_with
-    from anogan.pacs.store import Store
     from anogan.review import open_desk
 
-    store, desk = Store(tmp_path / "store"), open_desk(tmp_path / "desk.db")
-    deletion = threading.Thread(target=store._delete, args=(["a study"],))
+    store, desk = place.Store(tmp_path / "store"), open_desk(tmp_path / "desk.db")
     store.place = lambda _: study.parent  # type: ignore[method-assign]
+    deletion = threading.Thread(target=store._delete, args=(lambda: ["a study"],))
+    asked, lock, order = threading.Event(), place._deletions, []
 
-    class Slow:
+    def telling(folder: Path) -> FileLock:
+        if threading.current_thread() is deletion:
+            asked.set()
+        return lock(folder)
+
+    monkeypatch.setattr(place, "_deletions", telling)
+    monkeypatch.setattr(store.queue, "forget", lambda _: order.append("deleted"))
+
+    class Desk:
         def add(self, case: Any) -> int:
+            with pytest.raises(Timeout):  # nobody else gets it now
+                lock(tmp_path / "store").acquire(timeout=0)
             deletion.start()
-            deletion.join(0.2)
-            assert deletion.is_alive()
-            return desk.add(case)
+            assert asked.wait(600)
+            number = desk.add(case)
+            order.append("put on the desk")
+            return number
 
-    judge = judge_with(tiny_run, Detector.load(tiny_run), Slow(), tmp_path / "store" / "desk")  # type: ignore[arg-type]
+    judge = judge_with(tiny_run, Detector.load(tiny_run), Desk(), tmp_path / "store" / "desk")  # type: ignore[arg-type]
     with contextlib.suppress(ValueError):  # the deletion may come before the results and take their folder
         judge(study)
     deletion.join()
+    assert order == ["put on the desk", "deleted"]
     assert desk.counts() == {"open": 1}
     assert not study.exists()
