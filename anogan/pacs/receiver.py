@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from anogan.io.dicom.decoding import can_decode
 from anogan.io.dicom.quiet import silent
+from anogan.pacs.associations import guard
 from anogan.pacs.header import Header, read_header
 from anogan.pacs.settings import TLS, Settings
 from anogan.pacs.store import Full
@@ -112,13 +113,14 @@ class Receiver:
             ae.add_supported_context(uid, decodable())
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_CONN_OPEN, _bound_units),
+            (evt.EVT_CONN_OPEN, lambda event: guard(event.assoc)),
             (evt.EVT_REQUESTED, self._check_caller),
             (evt.EVT_PDU_RECV, self._check_size),
             (evt.EVT_DIMSE_RECV, self._end_of_message),
             (evt.EVT_CONN_CLOSE, self._end_of_connection),
             (evt.EVT_C_STORE, self.store),
         ]
-        with silent("pynetdicom"), receiving_into(self.folder):
+        with silent("pynetdicom"), silent("pydicom"), receiving_into(self.folder):
             try:
                 context = None if settings.tls is None else tls_context(settings.tls, server=True)
                 ae.start_server((settings.host, settings.port), block=False, evt_handlers=handlers, ssl_context=context)
@@ -144,7 +146,9 @@ class Receiver:
     def _check_size(self, event: evt.Event) -> None:
         size = self._arrived.get(event.assoc, 0) + getattr(event.pdu, "pdu_length", 0)
         self._arrived[event.assoc] = size
-        if size > self.settings.limits.object_megabytes * 1e6:
+        contexts = {part.presentation_context_id for part in getattr(event.pdu, "presentation_data_value_items", ())}
+        begun = getattr(event.assoc.dimse.message, "context_id", None)  # a message has one context (PS3.8, E.2)
+        if size > self.settings.limits.object_megabytes * 1e6 or (begun is not None and contexts - {begun}):
             event.assoc.abort()
 
     def _end_of_message(self, event: evt.Event) -> None:
