@@ -24,7 +24,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,10 +142,10 @@ def verify(connection: Connection, anchor: Head | None = None) -> Verified:
             faults.append(f"row {head.count + 1}: is missing; row {row['number']} comes next")
         elif row["previous"] != head.hash:
             faults.append(f"row {row['number']}: does not follow row {head.count}; one of them was altered or replaced")
-        if link(row["previous"], row) != row["hash"]:
+        if _made(link, row["previous"], row) != row["hash"]:
             faults.append(f"row {row['number']}: was altered after it was written")
-        else:
-            ledger.enter(row)
+        elif not ledger.enter(row):
+            faults.append(f"row {row['number']}: says nothing that a desk writes")
         head = Head(row["number"], row["hash"])
         if anchor is not None and anchor.count == head.count and anchor.hash != head.hash:
             faults.append(f"row {head.count}: is not the one that the anchor names; the log was made anew")
@@ -192,6 +192,22 @@ def write_anchor(path: Path, head: Head) -> None:
     write_bytes(path, f"{json_text(kept, indent=1)}\n".encode())
 
 
+def _made(hash_of: Callable[..., str], *content: Any) -> str | None:
+    """Return a hash; None where SQLite holds what no hash was ever made of: a blob for a text, an infinite number."""
+    try:
+        return hash_of(*content)
+    except (TypeError, ValueError):
+        return None
+
+
+def _signed(seconds: Any) -> str:
+    """Return when a case was signed, or whatever stands there."""
+    try:
+        return "" if seconds is None else _at(seconds)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return str(seconds)
+
+
 def _at(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="microseconds")
 
@@ -213,8 +229,18 @@ class _Ledger:
         self.members: dict[str, str] = {}
         self.policy: dict[str, Any] = {}
 
-    def enter(self, row: Mapping[str, Any]) -> None:
-        action, details = row["action"], json.loads(row["details"])
+    def enter(self, row: Mapping[str, Any]) -> bool:
+        """Take a row in; tell whether it says what a desk writes."""
+        try:
+            self._enter(row)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return False
+        return True
+
+    def _enter(self, row: Mapping[str, Any]) -> None:
+        action, details = row["action"], json_value(row["details"])
+        if not isinstance(details, dict):
+            raise TypeError
         if action == "added":
             self.cases |= dict.fromkeys(details["cases"], ("open", None, "", "", 1))
         elif action == "erased":
@@ -247,19 +273,19 @@ class _Ledger:
             logged = self.decisions.pop(row.id, None)
             if logged is None:
                 faults.append(f"decision {row.id}: was never logged")
-            elif logged != (row.case_id, fingerprint(DecisionRow(**row._mapping))):
+            elif logged != (row.case_id, _made(fingerprint, DecisionRow(**row._mapping))):
                 faults.append(f"decision {row.id}: was altered after it was logged")
         return faults + [f"decision {id}: was removed, not by an erasure" for id in self.decisions]
 
     def _cases(self, connection: Connection) -> list[str]:
         faults = []
         for row in connection.execute(select(CaseRow.__table__).execution_options(yield_per=1000)).mappings():
-            id, signed = row["id"], "" if row["signed"] is None else _at(row["signed"])
-            entry = (row["state"], row["verdict"], row["signed_by"], signed, row["version"])
+            id = row["id"]
+            entry = (row["state"], row["verdict"], row["signed_by"], _signed(row["signed"]), row["version"])
             logged, content = self.cases.pop(id, None), self.contents.get(id)
             if logged != entry:
                 faults.append(f"case {id}: is {_words(entry)}, the log says {_words(logged)}")
-            elif content != case_fingerprint(dict(row)):
+            elif content is None or content != _made(case_fingerprint, dict(row)):
                 faults.append(f"case {id}: what it says was altered after it was logged")
         return faults + [f"case {id}: was removed, not by an erasure" for id in self.cases]
 

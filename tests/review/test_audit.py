@@ -11,12 +11,12 @@ import pytest
 from alembic import command
 from desks import new
 from postgres import Postgres, name_of
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from anogan.review import Desk, Head, Policy, audit, open_desk
 from anogan.review import database as place
-from anogan.review.tables import CaseRow
+from anogan.review.tables import AuditRow, CaseRow
 
 SECRET = "Mrs Example has a cat"
 
@@ -177,6 +177,59 @@ def test_a_change_is_found(worked: Desk, database: str, statements: list[str], f
 def test_what_a_case_says_is_covered_column_by_column(worked: Desk, database: str, change: str) -> None:
     behind_its_back(database, f"UPDATE review_case SET {change} WHERE id = 1")
     assert worked.verify().faults == ("case 1: what it says was altered after it was logged",)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("review_case SET score = 9e999 WHERE id = 1", "case 1: what it says was altered after it was logged"),
+        ("review_case SET title = x'ff' WHERE id = 1", "case 1: what it says was altered after it was logged"),
+        ("review_case SET salt = x'ff' WHERE id = 1", "case 1: what it says was altered after it was logged"),
+        ("review_case SET signed = 'never' WHERE id = 1", "case 1: is signed confirm local never (version 3), "),
+        ("review_case SET signed = x'00' WHERE id = 1", "case 1: is signed confirm local b'\\x00' (version 3), "),
+        ("review_case SET signed = 1e300 WHERE id = 1", "case 1: is signed confirm local 1e+300 (version 3), "),
+        ("review_decision SET text = x'ff' WHERE id = 1", "decision 1: was altered after it was logged"),
+        ("review_decision SET seconds = 9e999 WHERE id = 1", "decision 1: was altered after it was logged"),
+        ("review_audit SET details = x'ff00' WHERE number = 3", "row 3: was altered after it was written"),
+        ("review_audit SET actor = x'ff' WHERE number = 3", "row 3: was altered after it was written"),
+    ],
+)
+def test_a_value_that_no_desk_writes_is_a_fault_too(tmp_path: Path, change: str, fault: str) -> None:
+    """SQLite keeps what is no text in a column of texts, and what is no number in one of numbers."""
+    database = str(tmp_path / "desk.db")
+    desk = open_desk(database)
+    desk.add(new(1))
+    desk.decide(1, desk.lease(1).version, "confirm", "other", SECRET)
+    desk.sign(1, 2)
+    desk.close()
+    behind_its_back(database, f"UPDATE {change}")
+    assert any(found.startswith(fault) for found in verified(database)), verified(database)
+
+
+@pytest.mark.parametrize(
+    ("action", "details"),
+    [
+        ("added", "{}"),
+        ("added", '{"cases": 3}'),
+        ("saw", "nonsense"),
+        ("saw", "[1]"),
+        ("sealed", '{"cases": [1, 2], "fingerprints": ["x"]}'),
+        ("decided", '{"decision": 9}'),
+        ("decided", '{"state": "decided"}'),
+        ("changed role", "{}"),
+    ],
+)
+def test_a_row_that_no_desk_writes_is_a_fault_though_its_hash_fits(
+    worked: Desk, database: str, action: str, details: str
+) -> None:
+    last = worked.verify().head
+    row = {"number": 12, "at": "2027", "actor": "eva", "action": action, "case_id": 1, "details": details}
+    engine = place.connect(database)
+    with engine.execution_options(write=True).begin() as connection:
+        values = row | {"previous": last.hash, "hash": audit.link(last.hash, row)}
+        connection.execute(insert(AuditRow).values(values))
+    engine.dispose()
+    assert verified(database) == ("row 12: says nothing that a desk writes",)
 
 
 def test_no_column_of_a_case_is_forgotten() -> None:
