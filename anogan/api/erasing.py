@@ -114,10 +114,10 @@ class Eraser:
 
         Parameters
         ----------
-        subject
-            The person's pseudonym, as the desk lists it.
-        reference, client
-            Or the client's reference, and the client where several have given it.
+        subject, reference
+            The person's pseudonym, as the desk lists it, or the client's reference.
+        client
+            Whose, where it is of several: also a pseudonym of before clients were told apart may be.
 
         Raises
         ------
@@ -130,7 +130,8 @@ class Eraser:
             named = [row for row in found if subject_of(row.reference, row.name) == subject]
             rows = named or [row for row in found if subject_of(row.reference) == subject]
         else:
-            rows = [row for row in found if reference and row.reference == reference and client in ("", row.name)]
+            rows = [row for row in found if reference and row.reference == reference]
+        rows = [row for row in rows if client in ("", row.name)]
         if len(clients := sorted({row.name for row in rows})) > 1:
             raise ValueError(
                 f"{subject or reference}: is of several clients: {', '.join(clients)}; name one with --client"

@@ -58,7 +58,7 @@ def erase(
     ] = "",
     client: Annotated[
         str,
-        typer.Option(help="With --reference: whose it is, where several clients have given it.", show_default=False),
+        typer.Option(help="Whose reference it is, where several clients of the API have given it.", show_default=False),
     ] = "",
     results: Annotated[
         list[Path] | None,

@@ -84,7 +84,8 @@ def test_a_person_is_erased_for_its_client_alone(api: SimpleNamespace) -> None:
     for ambiguous in ({"subject": subject_of("7")}, {"reference": "7"}):
         with pytest.raises(ValueError, match="is of several clients: bank, shop; name one with --client"):
             eraser.erase_subject(**ambiguous)
-    assert eraser.erase_subject(reference="7", client="bank") == (1, [])
+    assert eraser.erase_subject(subject_of("7"), client="nobody") == (0, [])
+    assert eraser.erase_subject(subject_of("7"), client="bank") == (1, [])
     assert api.client.get(f"/v1/screenings/{first}", headers=bank).status_code == 404
     assert api.client.get(f"/v1/screenings/{other}", headers=shop).status_code == 200
     assert eraser.erase_subject(subject=subject_of("7", "shop")) == (1, [])
