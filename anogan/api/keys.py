@@ -57,7 +57,7 @@ class Keys:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._write = engine.execution_options(write=True)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._limiter, self._latest = MovingWindowRateLimiter(MemoryStorage()), 0.0
         with (
             faults(engine),
             Session(self._write) as session,
@@ -140,7 +140,10 @@ class Keys:
 
     def spend(self, key: Key) -> int:
         """Count one request of the key's client, and return in how many seconds it may ask again: 0, now."""
-        rate = parse(key.rate)
+        rate, now = parse(key.rate), time.time()
+        if now < self._latest - 1:  # the clock was set back, and nobody waits longer for that than the rate says
+            self._limiter, self._latest = MovingWindowRateLimiter(MemoryStorage()), 0.0
+        self._latest = max(now, self._latest)
         if self._limiter.hit(rate, key.name):
             return 0
         return max(1, round(self._limiter.get_window_stats(rate, key.name).reset_time - time.time()))

@@ -35,7 +35,7 @@ def page() -> None:
     days(found.days)
     agreement(found)
     bands(found.bands)
-    times(desk, found.times)
+    times(desk, found.times, found.untimed)
 
 
 def filters() -> Query:
@@ -148,9 +148,12 @@ def band_name(band: Band) -> str:
     return f"above {band.low:g} to {band.high:g}" if band.low else f"up to {band.high:g}"
 
 
-def times(desk: Desk, found: tuple[Times, ...]) -> None:
+def times(desk: Desk, found: tuple[Times, ...], untimed: int) -> None:
     """Show how long readings took, as far as this user may see it."""
     st.subheader("Time per case", anchor=False)
+    if untimed:
+        readings = "1 reading is" if untimed == 1 else f"{untimed} readings are"
+        st.caption(f"{readings} not in these times: the clock of this machine was set back meanwhile.")
     if not found:
         st.info("You have read no case in this time.", icon=":material/hourglass_empty:")
         return

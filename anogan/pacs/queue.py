@@ -353,8 +353,11 @@ class Queue:
 
     def done_before(self, then: float) -> list[str]:
         """Return the studies that are sent or failed since before `then`."""
-        old = Study.state.in_(("sent", "failed")) & (Study.changed < then)
+        done, now = Study.state.in_(("sent", "failed")), self.clock()
+        old = done & (Study.changed < then)
         with self._change() as session:
+            # Done with before the clock was set back: kept no longer from now than any other.
+            session.execute(update(Study).where(done, Study.changed > now).values(changed=now))
             return list(session.scalars(select(Study.uid).where(old)))
 
     def of_subject(self, subject: str) -> list[str]:

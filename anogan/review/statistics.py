@@ -125,6 +125,9 @@ class Statistics:
         Own times of a reader; for admins and auditors those of all readers together, then of each.
     bands
         By p-value, the smallest first; then what has none.
+    untimed
+        Readings that are in no time, of those whose times are shown: theirs is below zero, as earlier versions kept it
+        where the clock had been set back.
     """
 
     states: Mapping[str, int]
@@ -134,6 +137,7 @@ class Statistics:
     detector: Agreement
     times: tuple[Times, ...]
     bands: tuple[Band, ...]
+    untimed: int
 
 
 def statistics(tx: Transaction, query: Query) -> Statistics:
@@ -147,6 +151,7 @@ def statistics(tx: Transaction, query: Query) -> Statistics:
         detector=_detector(tx, chosen),
         times=_times(tx, chosen),
         bands=_bands(tx, chosen),
+        untimed=_untimed(tx, chosen),
     )
 
 
@@ -241,10 +246,23 @@ def _agreement(tx: Transaction, found: Select[Any], words: tuple[str, ...]) -> A
 
 def _times(tx: Transaction, chosen: Sequence[ColumnElement[bool]]) -> tuple[Times, ...]:
     """Return quartiles; a reading's time is that of its last decision, which counts from the beginning of the lease."""
+    read = _readings(tx, chosen).where(DecisionRow.seconds >= 0).subquery()
+    return (*(_quartiles(tx, read, together=True) if _sees_all(tx) else ()), *_quartiles(tx, read))
+
+
+def _untimed(tx: Transaction, chosen: Sequence[ColumnElement[bool]]) -> int:
+    below = _readings(tx, chosen).where(DecisionRow.seconds < 0).subquery()
+    return tx.session.scalar(select(func.count()).select_from(below)) or 0
+
+
+def _readings(tx: Transaction, chosen: Sequence[ColumnElement[bool]]) -> Select[str, float]:
+    """Return reader and seconds of the readings whose times this user may see."""
     read = select(DecisionRow.reader, DecisionRow.seconds).join(CaseRow).where(DecisionRow.blind.is_(False), *chosen)
-    if tx.reader.may("administer") or tx.reader.may("audit"):
-        return (*_quartiles(tx, read.subquery(), together=True), *_quartiles(tx, read.subquery()))
-    return _quartiles(tx, read.where(DecisionRow.reader == tx.user).subquery())
+    return read if _sees_all(tx) else read.where(DecisionRow.reader == tx.user)
+
+
+def _sees_all(tx: Transaction) -> bool:
+    return tx.reader.may("administer") or tx.reader.may("audit")
 
 
 def _quartiles(tx: Transaction, times: Subquery, together: bool = False) -> tuple[Times, ...]:

@@ -52,6 +52,20 @@ def test_a_revoked_key_opens_nothing(keys: Keys) -> None:
         keys.revoke("00000000")
 
 
+def test_a_clock_that_goes_back_makes_nobody_wait_longer(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = keys.verify(keys.create("bank", ["read"], "1/minute"))
+    assert known is not None
+    now = [1e9]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    assert keys.spend(known) == 0
+    assert keys.spend(known) > 0
+    now[0] -= 86_400
+    assert keys.spend(known) == 0
+    assert 0 < keys.spend(known) <= 61
+    now[0] += 62
+    assert keys.spend(known) == 0
+
+
 def test_bad_names_scopes_and_rates(keys: Keys) -> None:
     with pytest.raises(ValueError, match=r"^scope root: is unknown; choose among screen, read, erase, metrics, admin$"):
         keys.create("x", ["root"])

@@ -297,6 +297,18 @@ def test_a_clock_that_goes_back_holds_nothing_up(queue: Queue, clock: Clock) -> 
     assert queue.next_to_send() is not None
 
 
+def test_a_clock_that_goes_back_keeps_no_study_longer(queue: Queue, clock: Clock) -> None:
+    clock.now = 1e9
+    queue.add(HEADER)
+    queue.close_quiet(0)
+    job = queue.take()
+    assert job is not None and queue.not_scored(job, "no images")
+    clock.now -= 365 * 86_400
+    assert queue.done_before(clock.now - 60) == []
+    clock.now += 61
+    assert queue.done_before(clock.now - 60) == ["1.3"]
+
+
 def test_a_damaged_queue_is_named(tmp_path: Path) -> None:
     (tmp_path / "queue.db").write_bytes(b"no database" * 1000)
     with pytest.raises(ValueError, match=r"queue.db: cannot be opened as a queue \(file is not a database\)"):

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from desks import new
 from sklearn.metrics import cohen_kappa_score
+from sqlalchemy import text
 
 from anogan.metrics import wilson
 from anogan.review import REASONS, Conflict, Desk, NotAllowed, Policy, Query
+from anogan.review import database as place
 
 DAY = datetime.date(2027, 1, 15)  # of the clock of these tests, at 08:00 UTC
 
@@ -168,6 +170,28 @@ def test_readers_see_their_own_times_admins_and_auditors_all(team: dict[str, Des
     for ask in (stranger.statistics, stranger.arrivals):
         with pytest.raises(NotAllowed, match="zoe: is no member of this desk and may not see cases"):
             ask()
+
+
+def test_times_below_zero_are_counted_apart(team: dict[str, Desk], database: str, clock: Any) -> None:
+    """Earlier versions kept them, where the clock had been set back."""
+    ids = team["ida"].add_many([new(number) for number in range(4)])
+    for id, reader, seconds in zip(ids, ("ana", "ana", "ana", "ben"), (10, 20, 0, 5), strict=True):
+        case = team[reader].lease(id)
+        clock.now += seconds
+        team[reader].decide(id, case.version, "dismiss", "artifact")
+    engine = place.connect(database)
+    with engine.execution_options(write=True).begin() as connection:
+        connection.execute(
+            text("UPDATE review_decision SET seconds = -3600 WHERE case_id IN (:a, :b)"), {"a": ids[0], "b": ids[3]}
+        )
+    engine.dispose()
+    shown = {user: (list(desk.statistics().times), desk.statistics().untimed) for user, desk in team.items()}
+    ana = ("ana", 2, 0.0, 0.0, 20.0)
+    assert shown["ana"] == ([ana], 1)
+    assert shown["ben"] == ([], 1)
+    assert shown["eva"] == ([], 0)
+    assert shown["ida"] == shown["uwe"] == ([("", *ana[1:]), ana], 2)
+    assert sum(day.readings for day in team["ida"].statistics().days) == 4  # they were readings
 
 
 def test_what_waits_blind_tells_nothing_of_its_judgment(team: dict[str, Desk], database: str) -> None:
