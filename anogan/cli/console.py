@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import webbrowser
@@ -224,7 +225,10 @@ def serve(
     environment = os.environ | ({"ANOGAN_DESK": desk} if desk else {})
     if sign_in is not None:
         environment["ANOGAN_SIGN_IN"] = "required"  # also if its file goes away
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=app.parent, env=environment)
+    server = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=app.parent, env=environment
+    )
+    said = show_errors(server)
     # A dashboard that outlives the command that opened it would keep the port.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -242,6 +246,21 @@ def serve(
     finally:
         server.terminate()
         server.wait()
+        said.join(5)  # not for ever, if a process that it left has the pipe
+
+
+def show_errors(server: subprocess.Popen[bytes]) -> threading.Thread:
+    """Show what a server writes to its stderr as it comes, control characters visibly; return the thread that does."""
+
+    def show() -> None:
+        assert server.stderr is not None
+        for line in server.stderr:
+            sys.stderr.write(visible(line.decode("utf-8", "backslashreplace")))
+            sys.stderr.flush()
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    return thread
 
 
 def _answers(address: str) -> bool:

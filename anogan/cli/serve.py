@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,11 @@ import typer
 
 from anogan.cli.app import Run, app, load_detector, say
 from anogan.cli.console import plain_console
+from anogan.cli.logs import server_log
 from anogan.config import LOOPBACK
 
 if TYPE_CHECKING:
-    from anogan.api.keys import Keys
+    from anogan.api.keys import Key, Keys
 
 key = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys that open the API.")
 app.add_typer(key, name="key")
@@ -91,12 +93,7 @@ def serve(
     keys = Keys(engine)
     if not any(not known.revoked for known in keys.all()):
         say("warning: there is no key yet, so nobody can ask; make one with `anogan key create`", err=True)
-    for client, count in Counter(known.name for known in keys.all() if not known.revoked).items():
-        if count > 1:
-            say(
-                f"note: {count} keys are named {client}, so they are of one client and reach the same screenings",
-                err=True,
-            )
+    _tell_shared(keys.all())
     if detector.calibration is None:
         say(f"warning: {run} is not calibrated, so no photo passes; run `anogan calibrate`", err=True)
     if host not in LOOPBACK and certificate is None:
@@ -121,6 +118,7 @@ def serve(
         server_header=False,
         http=Connection,
         h11_max_incomplete_event_size=MOST_HEAD,
+        log_config=server_log(),
         ws="none",  # it would take connections out of those bounds
         timeout_graceful_shutdown=60,
     )
@@ -167,6 +165,7 @@ def list_keys(database: Database = DEFAULT) -> None:
     if found:
         plain_console().print(table)
     say(f"{len(found)} {'key' if len(found) == 1 else 'keys'}")
+    _tell_shared(found)
 
 
 @key.command()
@@ -177,6 +176,18 @@ def revoke(
     """Have a key open nothing any more, from the next request on."""
     _keys(database).revoke(number)
     say(f"{number} is revoked")
+
+
+def _tell_shared(keys: Sequence[Key]) -> None:
+    """Say which keys are of one client, because earlier versions took a name for a mere label."""
+    for client, count in Counter(known.name for known in keys if not known.revoked).items():
+        if count > 1:
+            say(
+                f"note: {count} keys are named {client}, so they are of one client and reach the same screenings; if "
+                "they are of several, make each a key of its own name and revoke these (what was sent stays with "
+                f"{client})",
+                err=True,
+            )
 
 
 def _keys(database: str) -> Keys:

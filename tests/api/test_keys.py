@@ -76,3 +76,17 @@ def test_bad_names_scopes_and_rates(keys: Keys) -> None:
     with pytest.raises(ValueError, match=r"^name: is blank; name the client whose key it is$"):
         keys.create("  ")
     assert keys.all() == []
+
+
+def test_the_list_says_whose_keys_are_one_client_s(anogan, tmp_path: Path) -> None:
+    """Before names were clients, one label could stand on the keys of two."""
+    database = tmp_path / "desk.db"
+    for name in ("bank", "bank", "shop", "old", "old"):
+        made = anogan("key", "create", name, "--database", database)
+    anogan("key", "revoke", made.out.split("_")[1], "--database", database)
+    said = anogan("key", "list", "--database", database)
+    assert said.out.endswith("5 keys\n")
+    assert said.err == (
+        "note: 2 keys are named bank, so they are of one client and reach the same screenings; if they are of several, "
+        "make each a key of its own name and revoke these (what was sent stays with bank)\n"
+    )
