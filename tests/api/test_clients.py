@@ -126,6 +126,23 @@ def test_a_request_repeated_with_another_key_of_its_client_is_the_same_request(a
     assert api.send(texture(2), idempotency="x", **second).status_code == 409
 
 
+def test_two_keys_that_became_one_client_s_each_have_the_answer_to_their_request(api: SimpleNamespace) -> None:
+    """Idempotency keys were each key's own before, so one may stand twice with what is one client's now."""
+    from sqlalchemy import update
+    from sqlalchemy.orm import Session
+
+    bank, shop = as_(api, "bank"), as_(api, "shop")
+    sent = [api.send(texture(seed), idempotency="x", **who).json()["id"] for seed, who in ((1, bank), (2, shop))]
+    with Session(api.screener._write) as session:
+        session.execute(update(KeyRow).values(name="bank"))
+        session.commit()
+    for who in (bank, shop):
+        again = [api.send(texture(seed), idempotency="x", **who) for seed in (1, 2)]
+        assert [answer.json()["id"] for answer in again] == sent
+        assert {answer.headers["Idempotency-Replayed"] for answer in again} == {"true"}
+        assert api.send(texture(3), idempotency="x", **who).status_code == 409
+
+
 def test_keys_of_one_client_share_its_rate(api: SimpleNamespace) -> None:
     first, second = ({"Authorization": f"Bearer {api.keys.create('bank', ('read',), '2/minute')}"} for _ in range(2))
     other = {"Authorization": f"Bearer {api.keys.create('shop', ('read',), '2/minute')}"}
