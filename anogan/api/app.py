@@ -293,7 +293,7 @@ def create_app(screener: Screener, keys: Keys, settings: Settings | None = None)
         tags=["operation"],
     )
     def figures() -> Response:
-        """Return counts and times in Prometheus' text format."""
+        """Return counts and times of all clients in Prometheus' text format."""
         return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return app

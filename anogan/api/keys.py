@@ -75,7 +75,8 @@ class Keys:
         name
             The client whose it is; keys of one name reach the same screenings.
         scopes
-            What it may do: "screen", "read", "erase", "metrics"; with "admin" it does so with every client's.
+            What it may do: "screen", "read", "erase"; with "admin" it does so with every client's. "metrics", which are
+            those of all clients, needs "admin".
         rate
             How often, such as "600/minute".
 
@@ -151,7 +152,11 @@ class Keys:
 
 def require(key: Key, scope: str) -> str:
     """Return why a key may not do this, or ""."""
-    return "" if scope in key.scopes else f"this key may {_either(key.scopes)}; the request needs the scope {scope}"
+    if scope not in key.scopes:
+        return f"this key may {_either(key.scopes)}; the request needs the scope {scope}"
+    if scope == "metrics" and key.client is not None:
+        return "the figures are those of all clients; the request needs the scope admin, too"
+    return ""
 
 
 def _either(scopes: Collection[str]) -> str:

@@ -136,8 +136,8 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What it may do: screen, read, erase, metrics; with admin, with the screenings of every client. "
-            "Repeat for more.",
+            help="What it may do: screen, read, erase; with admin, with the screenings of every client; metrics, of "
+            "all clients, only with admin. Repeat for more.",
             show_default="screen and read",
         ),
     ] = None,

@@ -95,6 +95,12 @@ def texture(seed: int, side: int = 64) -> bytes:
     return buffer.getvalue()
 
 
+def figures(api: SimpleNamespace) -> str:
+    """Return what Prometheus is told."""
+    key = api.keys.create("operations", ["metrics", "admin"])
+    return str(api.client.get("/metrics", headers={"Authorization": f"Bearer {key}"}).text)
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., SimpleNamespace]]:
     """Return a function that starts the API and returns its parts; the same folder is served again after it."""

@@ -16,7 +16,7 @@ from anogan.api.app import Settings
 from anogan.detector.calibration import Calibration
 from anogan.results.reading import read_results
 
-from .conftest import MeanDetector, photo
+from .conftest import MeanDetector, figures, photo
 
 
 @pytest.fixture
@@ -399,7 +399,7 @@ def test_metrics(api: SimpleNamespace) -> None:
     api.send()
     api.send(photo(255))
     api.client.get("/nowhere/Mustermann")
-    text = api.client.get("/metrics").text
+    text = figures(api)
     assert 'anogan_screenings_total{decision="pass"} 1.0' in text
     assert 'anogan_screenings_total{decision="review"} 1.0' in text
     assert 'anogan_requests_total{method="POST",route="/v1/screenings",status="201"} 2.0' in text

@@ -189,3 +189,13 @@ def test_the_role_of_the_desk_may_serve_too(
     bank = as_(api, "bank")
     number = api.send(texture(1), reference="7", **bank).json()["id"]
     assert api.client.delete(f"/v1/screenings/{number}", headers=bank).status_code == 204
+
+
+def test_the_totals_of_all_clients_are_for_no_client_alone(api: SimpleNamespace) -> None:
+    api.send(texture(1), **as_(api, "bank"))
+    refused = api.client.get("/metrics", headers=as_(api, "shop", "metrics"))
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == "the figures are those of all clients; the request needs the scope admin, too"
+    watcher = as_(api, "operations", "metrics", "admin")
+    assert "anogan_screenings_total" in api.client.get("/metrics", headers=watcher).text
+    assert api.client.get(f"/v1/screenings/{'0' * 16}", headers=watcher).status_code == 403  # it reads nothing else

@@ -22,7 +22,7 @@ from anogan.results.reading import read_case, read_results
 from anogan.review import open_desk
 from anogan.scan import Result
 
-from .conftest import CALIBRATION, MemoryDesk, photo
+from .conftest import CALIBRATION, MemoryDesk, figures, photo
 
 
 def test_a_desk_that_is_down_gets_it_later(serve: Callable[..., SimpleNamespace]) -> None:
@@ -30,7 +30,7 @@ def test_a_desk_that_is_down_gets_it_later(serve: Callable[..., SimpleNamespace]
     api.desk.down = True
     lost = api.send(photo(255))
     assert lost.status_code == 201  # it is kept
-    assert "anogan_undelivered_total 1.0" in api.client.get("/metrics").text
+    assert "anogan_undelivered_total 1.0" in figures(api)
     api.desk.down = False
     api.send(photo(254))
     assert f"screening {lost.json()['id']}" in api.desk.cases
