@@ -98,6 +98,8 @@ class Layout:
         Which sample is the opacity, or None; `associated`: the colors are multiplied by it already.
     left_out
         How many samples beyond the colors have no meaning that is known.
+    no_data
+        The value that stands where nothing was measured, or None.
     """
 
     order: Literal["<", ">"]
@@ -121,6 +123,7 @@ class Layout:
     colormap: np.ndarray | None = None
     jpeg_tables: bytes = b""
     t4_options: int = 0
+    no_data: float | None = None
 
     @property
     def colors(self) -> int:
@@ -182,6 +185,7 @@ def read_layout(name: str, data: bytes) -> Layout:
         _colormap(tags, bits) if photometric == Photometric.PALETTE else None,
         bytes(map(int, tags.all(Tag.JPEG_TABLES, ()))),
         tags.one(Tag.T4_OPTIONS, 0),
+        tags.no_data,
     )
     _check_combination(layout, tags)
     return layout

@@ -53,6 +53,10 @@ def _interpreted(name: str, layout: Layout, numbers: np.ndarray, details: dict[s
     """Return what (H, W, samples) numbers show."""
     colors = numbers[..., : layout.colors]
     most = 2**layout.bits - 1 if layout.kind == "u" and layout.bits <= 16 else None
+    if missing := _without_data(layout, colors, most):
+        raise Refused(
+            f"{name}: marks {missing:,} values as holding no data ({layout.no_data:g}); crop them away or fill them"
+        )
     alpha = None
     if layout.alpha is not None:
         opacity = numbers[..., layout.alpha].astype(np.float32)
@@ -83,6 +87,20 @@ def _interpreted(name: str, layout: Layout, numbers: np.ndarray, details: dict[s
         white_is_zero=layout.photometric == Photometric.GRAY_WHITE,
         lossy=layout.compression == Compression.JPEG,
     )
+
+
+def _without_data(layout: Layout, colors: np.ndarray, most: int | None) -> int:
+    """Count the values that say that nothing was measured (GDAL_NODATA, tag 42113).
+
+    They are no brightness, and a window from minimum to maximum would begin or end at them. Zeros that are black anyway
+    pass, and so does a palette, which shows them in a color of theirs.
+    """
+    black = layout.no_data == 0 and most is not None and layout.photometric != Photometric.GRAY_WHITE
+    if layout.no_data is None or black or layout.photometric == Photometric.PALETTE:
+        return 0
+    with np.errstate(over="ignore"):  # a number of float64 may be none of float32
+        value = colors.dtype.type(layout.no_data) if layout.kind == "f" else layout.no_data
+    return int(np.count_nonzero(colors == value))
 
 
 def _rgb(colors: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from struct import calcsize, error, unpack_from
@@ -51,6 +52,7 @@ class Tag(IntEnum):
     YCBCR_SUBSAMPLING = 530
     REFERENCE_BLACK_WHITE = 532
     DEPTH = 32997  # SGI
+    NO_DATA = 42113  # GDAL: a number as text
     STACK = 33629  # MetaMorph: as many planes as this has values
 
 
@@ -75,6 +77,8 @@ class Directory:
         How many MetaMorph puts behind the first.
     following
         Where the next directory is, or 0.
+    no_data
+        The value that GDAL says stands where nothing was measured, or None.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Directory:
     text: bytes = b""
     planes: int = 1
     following: int = 0
+    no_data: float | None = None
 
     def __contains__(self, tag: Tag) -> bool:
         return tag in self.values
@@ -111,7 +116,7 @@ def read_directory(name: str, data: bytes) -> Directory:
     big = data[:4] in (LITTLE[1], BIG[1])
     counter, offset, size = ("Q", "Q", 20) if big else ("H", "I", 12)
     values: dict[int, tuple[float, ...]] = {}
-    text, planes = b"", 1
+    text, planes, no_data = b"", 1, None
     seen: set[int] = set()
     try:
         (place,) = unpack_from(order + offset, data, 8 if big else 4)
@@ -131,12 +136,15 @@ def read_directory(name: str, data: bytes) -> Directory:
             raw = _raw(name, data, order, entry + 4 + calcsize(order + offset), kind, number, offset)
             if tag == Tag.DESCRIPTION:
                 text = raw
+            elif tag == Tag.NO_DATA:
+                with suppress(ValueError):  # what is no number stands nowhere
+                    no_data = float(raw.partition(b"\0")[0].decode("ascii"))
             else:
                 values[tag] = _numbers(name, order, kind, raw)
         (following,) = unpack_from(order + offset, data, end)
     except error:
         raise damaged(name) from None
-    return Directory(name, order, values, text, planes, following)
+    return Directory(name, order, values, text, planes, following, no_data)
 
 
 def _raw(name: str, data: bytes, order: str, place: int, kind: int, number: int, offset: str) -> bytes:

@@ -435,6 +435,24 @@ def test_values_that_are_not_finite() -> None:
     assert "not finite" in refused(written(values))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "text"), [("<f4", "-9999"), ("<f4", "-3.4028234663852886e+38"), ("<i2", "-32768"), ("<u2", "65535 ")]
+)
+def test_values_that_say_that_nothing_was_measured(dtype: str, text: str) -> None:
+    values = np.arange(HIGH * WIDE).reshape(HIGH, WIDE).astype(dtype)
+    tag = {"extratags": [(42113, "s", 0, text, True)], "photometric": "minisblack"}
+    read(written(values, **tag))  # the mark alone takes nothing away
+    values[0, :3] = float(text)
+    assert "marks 3 values as holding no data" in refused(written(values, **tag))
+
+
+def test_no_data_that_is_black_or_no_number() -> None:
+    values = np.arange(HIGH * WIDE, dtype=np.uint16).reshape(HIGH, WIDE)
+    for text in ("0", "none", "nan", "\0"):
+        tag = {"extratags": [(42113, "s", 0, text, True)], "photometric": "minisblack"}
+        np.testing.assert_allclose(read(written(values, **tag)), values / 65535, atol=1e-7)
+
+
 def test_pages_of_imagej_and_ome(tmp_path: Path) -> None:
     stack = np.zeros((3, HIGH, WIDE), np.uint16)
     for options in ({"imagej": True}, {"ome": True}, {"photometric": "minisblack"}):
