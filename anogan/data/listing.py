@@ -25,6 +25,7 @@ ABNORMAL = (
 """What they may call an abnormal one. A folder beside a healthy one, or in a split, that has any other name holds a
 kind of abnormal images, too: its species."""
 _DENIES = re.compile(r"(no|non|not|without) .*|.* free")
+_VIEWS = {"rgb", "xyz", "depth"}
 _MASK_NAME = re.compile(r"(.+)[ _-](?:mask|gt|seg|segmentation)(?:[ _-]?\d+)?", re.IGNORECASE)
 GROUPS = ("site", "scanner", "device", "sex", "age_group", "ethnicity", "species")
 """Columns of a manifest that say which group an image belongs to. Others may name a person and are not read."""
@@ -94,6 +95,11 @@ def _read_folder(folder: Path) -> Listing:
     if not entries and not any(folder.iterdir()):
         raise ValueError(f"{folder}: is empty; put images into {folder / 'healthy'}")
     if not any(entry.label == 0 for entry in entries):
+        if sets := _sets_below(folder):
+            named = _some([str(place.relative_to(folder)) for place in sets])
+            raise ValueError(
+                f"{folder}: has no healthy images of its own; data sets lie in it, in {named}; name one, as {sets[0]}"
+            )
         raise ValueError(
             f"{folder}: has no healthy images; put them into {folder / 'healthy'}, or name them in a manifest.csv"
         )
@@ -145,6 +151,9 @@ def _read_labels(place: Path, split: str, root: Path, notes: list[str]) -> list[
         if not (paths := images_below(folder)):
             notes.append(f"{folder} holds no image")
             continue
+        _refuse_mixed(folder, label)
+        if beside := [home for home in _folders(folder) if holds_masks(home.name)]:
+            notes.append(f"masks in {beside[0]} are not used; a data set's own lie in {place / 'masks'}")
         _refuse_masks(paths)
         kind = "" if _label(folder.name) is not None else folder.name
         for path in paths:
@@ -160,6 +169,48 @@ def _refuse_unclear(folders: Iterable[Path]) -> None:
     for folder in folders:
         if _DENIES.fullmatch(folder_word(folder.name)):
             raise ValueError(f"{folder}: may hold healthy or abnormal images; rename it to healthy or abnormal")
+
+
+def _refuse_mixed(folder: Path, label: int) -> None:
+    """Raise ValueError if folders in one that says what it shows say something else, or hold no pictures of it.
+
+    "0" and "1" may be subjects. MVTec 3D has the color and the height map of each image in two folders.
+    """
+    inside = _folders(folder)
+    for one in inside:
+        if one.name not in ("0", "1") and _label(one.name) == 1 - label:
+            raise ValueError(
+                f"{one}: says {'abnormal' if label == 0 else 'healthy'} within a folder that is taken for "
+                f"{'healthy' if label == 0 else 'abnormal'}; move it out, or write a manifest.csv"
+            )
+    views = [one.name for one in inside if folder_word(one.name) in _VIEWS]
+    if len(views) > 1:
+        raise ValueError(
+            f"{folder}: holds several views of each image, in {_some(views)}; copy the images of one of them to a "
+            f"folder of their own, or name them in a manifest.csv"
+        )
+
+
+def _sets_below(folder: Path, depth: int = 3) -> list[Path]:
+    """Return the nearest folders below one that are data sets by themselves; VisA's lie three folders deep."""
+    if not depth:
+        return []
+    found = []
+    for place in _folders(folder):
+        found += [place] if _is_set(place) else _sets_below(place, depth - 1)
+    return found
+
+
+def _is_set(place: Path) -> bool:
+    """Whether a folder has a healthy one, perhaps in a split."""
+    inside = _folders(place)
+    splits = [one for one in inside if one.name.lower() in _SPLITS]
+    return any(one.name != "0" and _label(one.name) == 0 for home in (splits or [place]) for one in _folders(home))
+
+
+def _some(names: list[str]) -> str:
+    """Return no more than three names, and how many there are beside."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
 
 
 def _refuse_masks(paths: list[Path]) -> None:

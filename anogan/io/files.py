@@ -17,7 +17,7 @@ NIFTI_HEADER = 544
 
 _SUFFIXES = SUFFIXES | UNREAD_SUFFIXES | {".dcm", ".dicom", ".ima", ".nii"}
 _NOT_IMAGES = {"dicomdir", "thumbs.db", "desktop.ini", "manifest.csv"}  # the first is DICOM, and lists others
-_MASKS = {"masks", "mask", "ground truth"}
+_MASKS = {"masks", "mask", "ground truth", "groundtruth", "gt"}
 
 
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -153,3 +153,46 @@ def test_one_walk_finds_images_and_the_rest(tmp_path: Path) -> None:
     pictures(tmp_path, "0.png")
     (tmp_path / "a.txt").write_text("a")
     assert survey([tmp_path, tmp_path]) == ([tmp_path / "0.png"], "1 .txt")
+
+
+def test_views_and_masks_of_mvtec_3d_are_no_images_of_one_kind(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for view in ("rgb", "xyz"):
+            pictures(tmp_path / split / "good" / view, "0.png", "1.png")
+    with pytest.raises(ValueError, match="holds several views of each image, in rgb, xyz; copy"):
+        read_listing(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gt", "masks"])
+def test_masks_within_a_folder_that_says_what_it_shows_are_said(tmp_path: Path, name: str) -> None:
+    pictures(tmp_path / "normal", "0.png")
+    pictures(tmp_path / "COVID" / "images", "a.png")
+    pictures(tmp_path / "COVID" / name, "a.png")
+    listing = read_listing(tmp_path)
+    assert [entry.path.name for entry in listing.entries if entry.label] == ["a.png"]
+    assert any("are not used; a data set's own lie in" in note and name in note for note in listing.notes)
+
+
+@pytest.mark.parametrize(
+    ("home", "inside"), [("cells", "uninfected"), ("healthy", "tumor"), ("pneumonia", "normal"), ("healthy", "bad")]
+)
+def test_a_folder_that_says_the_contrary_of_its_own_is_refused(tmp_path: Path, home: str, inside: str) -> None:
+    pictures(tmp_path / "normal", "0.png")
+    pictures(tmp_path / home / inside, "1.png")
+    with pytest.raises(ValueError, match=f"{inside}: says .* within a folder that is taken for"):
+        read_listing(tmp_path)
+
+
+def test_subjects_may_be_numbered_from_0(tmp_path: Path) -> None:
+    for home in ("healthy", "abnormal"):
+        for subject in "01":
+            pictures(tmp_path / home / subject, f"{home}.png")
+    assert len(read_listing(tmp_path).entries) == 4
+
+
+@pytest.mark.parametrize("below", ["train/good", "train/ok", "normal", "Data/Images/Normal"])
+def test_the_root_of_several_data_sets_is_refused_and_one_is_named(tmp_path: Path, below: str) -> None:
+    for name in ("bottle", "cable"):
+        pictures(tmp_path / name / below, "0.png")
+    with pytest.raises(ValueError, match=r"data sets lie in it, in bottle.*, cable.*; name one, as .*bottle"):
+        read_listing(tmp_path)
