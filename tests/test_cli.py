@@ -578,8 +578,13 @@ def test_after_an_alarm_nothing_is_flagged_nor_called_not_flagged(
 def test_compare_writes_a_list_and_ends_with_a_verdict(
     anogan, tiny_run: Path, unseen_folder: Path, tmp_path: Path
 ) -> None:
-    result = anogan("compare", tiny_run, tiny_run, unseen_folder, "--out", tmp_path / "out")
+    text = tmp_path / "more" / "notes.txt"
+    text.parent.mkdir()
+    text.write_text("no image")
+    shutil.copy(next(unseen_folder.rglob("*.png")), text.parent)
+    result = anogan("compare", tiny_run, tiny_run, unseen_folder, text.parent, "--out", tmp_path / "out")
     assert result.code == 0
+    assert "no images, and passed over: 1 .txt" in result.out + result.err
     assert "Spearman 1.000 [1.000, 1.000]" in result.out
     assert "No difference shown: of the planted anomalies B finds as many" in result.out
     assert (tmp_path / "out" / "comparison.csv").read_text().startswith("case,file,subject,score_a,score_b,")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anogan.cli.app import Run, app, finish, load_detector, say
+from anogan.cli.app import Run, app, finish, load_detector, say, tell_notes
 from anogan.cli.console import Bar
 
 
@@ -71,9 +71,11 @@ def compare(
     ] = "",
 ) -> None:
     """Judge an upgrade on unlabeled images: where two detectors agree, and which finds more planted anomalies."""
-    from anogan.io import find_images
+    from anogan.io.files import survey
 
-    files = find_images(paths)
+    files, others = survey(paths)
+    if others:
+        tell_notes([f"no images, and passed over: {others}"])
     detectors = load_detector(first), load_detector(second)
     from anogan.assurance import comparison
 
